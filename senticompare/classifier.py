@@ -41,7 +41,7 @@ class Classifier:
     def features(self, texts: Sequence[str], cache: Path | None = None) -> Any:
         "What the head sees, n rows."
         if isinstance(self.encoder, Embedder):
-            return np.asarray(embed_texts(self.encoder, texts, cache))
+            return np.asarray(embed_texts(self.encoder, texts, cache)) if cache else np.concatenate(list(self.encoder.windows(texts)))
         return np.zeros((len(texts), 0)) if self.encoder is None else self.encoder.encode(texts)
 
     def predict_proba(self, texts: Sequence[str], cache: Path | None = None) -> np.ndarray:

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DATASETS', 'FILE_TABLES', 'STAR_CLASSES', 'SLICE_COLUMNS', 'clean_text', 'DatasetSource', 'Table', 'open_table',
            'find_tables', 'pick_column', 'BadRow', 'parse_label', 'Row', 'check_row', 'usable_rows', 'text_key',
-           'priority', 'Drawn', 'draw', 'allocate', 'classes_of', 'Splits', 'default_val_size', 'load_splits',
-           'augment', 'file_hash', 'data_fingerprint']
+           'normal_form', 'leak_key', 'priority', 'Drawn', 'draw', 'allocate', 'classes_of', 'Splits',
+           'default_val_size', 'load_splits', 'augment', 'file_hash', 'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
 import csv
@@ -325,9 +325,20 @@ def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def normal_form(text: str) -> str:
+    "Lower-case words only: two texts with the same normal form differ in nothing that matters."
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
+
+
+def leak_key(text: str) -> bytes:
+    "Key by which a text is kept out of a later split: the hash of its normal form."
+    return text_key(normal_form(text))
+
+
 def priority(text: str, seed: int) -> int:
-    "The text's place in the random order of this seed (64 bits)."
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=seed.to_bytes(8, "big")).digest(), "big")
+    "The text's place in the random order of this seed (64 bits); the same for all texts of one normal form."
+    content = normal_form(text).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8, "big")).digest(), "big")
 
 
 @dataclass
@@ -347,7 +358,7 @@ def draw(name: str, rows: Iterable[Row], size: int | None, seed: int, exclude: s
     drawn = Drawn(name)
     for row in rows:
         drawn.first.setdefault(row.label, row.number)
-        if exclude and text_key(row.text) in exclude:
+        if exclude and leak_key(row.text) in exclude:
             drawn.leaked += 1
             continue
         drawn.counts[row.label] += 1
@@ -427,7 +438,7 @@ class Splits:
 def _take(drawn: Drawn, size: int | None, skip: set[bytes], start: dict[Any, int] | None = None) -> list[Row]:
     "Stratified rows in file order: from `start` on in each label's priority order, without the texts in `skip`."
     start = start or {}
-    left = {label: [r for _, r in rows[start.get(label, 0) :] if text_key(r.text) not in skip] for label, rows in drawn.kept.items()}
+    left = {label: [r for _, r in rows[start.get(label, 0) :] if leak_key(r.text) not in skip] for label, rows in drawn.kept.items()}
     seen = {label: drawn.counts[label] for label in left}
     if size is None:
         return sorted((r for rows in left.values() for r in rows), key=lambda r: r.number)
@@ -455,7 +466,7 @@ def _carve(drawn: Drawn, sizes: list[tuple[str, int | None]]) -> dict[str, list[
         rows = _take(drawn, size, skip, dict(start))
         _need(drawn.name, part, len(rows), size)
         taken[part] = rows
-        skip |= {text_key(r.text) for r in rows}
+        skip |= {leak_key(r.text) for r in rows}
         start += Counter(r.label for r in rows)
     drawn.leaked += sum(drawn.counts.values()) - sum(map(len, taken.values())) if sizes[-1][1] is None else 0
     return taken
@@ -499,7 +510,7 @@ def _draw_all(spec: RunSpec, tables: dict[str, Table], source: DatasetSource | N
             d = draw(tables[part].name, usable_rows(tables[part], spec, source, bad), asked[part], spec.data_seed, exclude)
             parts.update(_carve(d, [(part, asked[part])]))
             drawn.append(d)
-            exclude |= {text_key(r.text) for r in parts[part]}
+            exclude |= {leak_key(r.text) for r in parts[part]}
     carve = ("test" not in parts, "validation" not in parts)
     base = tables.get("train") or tables["all"]
     d = draw(base.name, usable_rows(base, spec, source, bad), _capacity(spec, *carve), spec.data_seed, exclude)

@@ -119,17 +119,19 @@ def _trainable_model(spec: RunSpec, card: ModelCard, classes: tuple[str, ...]) -
 
 
 def _trainer(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> Any:
-    from transformers import DataCollatorWithPadding, Trainer
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer
 
     card = find_model(spec.model)
     tokenizer = load_tokenizer(card)
     train, validation = (examples(f, tokenizer, spec.max_length) for f in (splits.train, splits.validation))
-    return Trainer(
+    trainer = Trainer(
         model=_trainable_model(spec, card, splits.classes),
         args=training_arguments(spec, len(train), folder, pick_device(spec.device)),
         train_dataset=train, eval_dataset=validation, processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer), compute_metrics=quality_of_logits, callbacks=_callbacks(spec, watch),
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 # %% ../nbs/21_tuning.ipynb #10dc1334
 def _record(trainer: Any, seconds: float, rows: int) -> dict[str, Any]:
