@@ -147,10 +147,9 @@ class XGBoostHead:
         return self
 
     def predict_proba(self, x: Any) -> np.ndarray:
-        "Class probabilities, shape (n, classes)."
-        import xgboost as xgb
-
-        return self.model.predict(xgb.DMatrix(x, nthread=threads()))
+        "Class probabilities, shape (n, classes); a single text is answered by one thread, which is quicker than waking several."
+        self.model.set_param({"nthread": threads() if x.shape[0] > 64 else 1})
+        return self.model.inplace_predict(x)
 
     def save(self, folder: Path) -> None:
         "Write `xgboost.ubj`."

@@ -9,6 +9,7 @@ __all__ = ['BATCH_SIZES', 'percentile_or_none', 'latency_summary', 'time_singles
 # %% ../nbs/41_speed.ipynb #18cbceb9
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -74,12 +75,15 @@ def _token_counts(classifier: Any, texts: list[str]) -> list[int] | None:
 
 def peak_rss_mb() -> float | None:
     "Largest resident memory this process ever had, in MB (1e6 bytes); None where the system does not tell."
-    try:
-        import resource
-    except ImportError:
+    status = Path("/proc/self/status")
+    if status.exists():  # not getrusage: its mark survives exec, so a child would report its parent's peak
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
+        return round(int(found.group(1)) * 1024 / 1e6, 1) if found else None
+    if sys.platform != "darwin":
         return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+    import resource
+
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
 
 # %% ../nbs/41_speed.ipynb #87553bd6
 def _measure(classifier: Any, texts: list[str], budget_s: float) -> dict[str, Any]:
@@ -108,6 +112,9 @@ def probe(request_file: str) -> None:
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
     from senticompare.classifier import load_classifier
 
+    if request["transformer"]:
+        import torch  # noqa: F401
+        from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
     imported = time.time()
     classifier = load_classifier(Path(request["checkpoint"]), request["device"])
     loaded, texts = time.time(), request["texts"]
@@ -124,7 +131,11 @@ def run_probe(checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str
     "Raw measurements of a checkpoint from a fresh process; RuntimeError with its last line when that process fails."
     order = np.random.default_rng(seed).permutation(len(texts))
     with tempfile.TemporaryDirectory() as folder:
-        request = {"checkpoint": str(Path(checkpoint).resolve()), "device": device, "texts": [texts[i] for i in order], "parity_texts": list(parity_texts), "budget_s": budget_s}
+        about = json.loads((Path(checkpoint) / "senticompare.json").read_text(encoding="utf-8"))
+        request = {
+            "checkpoint": str(Path(checkpoint).resolve()), "device": device, "texts": [texts[i] for i in order], "parity_texts": list(parity_texts),
+            "budget_s": budget_s, "transformer": about["spec"]["method"] != "baseline",
+        }  # fmt: skip
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
         command = [sys.executable, "-c", "import sys; from senticompare.speed import probe; probe(sys.argv[1])", str(path)]
