@@ -170,13 +170,14 @@ def _print_plan(plan: Sequence[Any], as_json: bool = False) -> None:
 
 def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
-    from senticompare.runner import make_plan, run_plan, summarize
+    from senticompare.runner import check_writable, make_plan, run_plan, summarize
 
     folder = reports / suite.name
     plan = make_plan(suite.specs, folder)
     if dry_run:
         _print_plan(plan)
         return 0
+    check_writable(folder)
     todo = sum(p.state != "finished" for p in plan)
     print(f"{suite.name}: {len(plan)} runs, {len(plan) - todo} finished already; reports in {folder}", file=sys.stderr)
     os.environ.setdefault("SENTICOMPARE_COMMAND", " ".join(["senticompare", *sys.argv[1:]]))

@@ -514,6 +514,8 @@ def _draw_all(spec: RunSpec, tables: dict[str, Table], source: DatasetSource | N
     carve = ("test" not in parts, "validation" not in parts)
     base = tables.get("train") or tables["all"]
     d = draw(base.name, usable_rows(base, spec, source, bad), _capacity(spec, *carve), spec.data_seed, exclude)
+    if source is None or spec.stars:
+        classes_of(d.first, d.name)  # a wrong label column is found before sizes are counted
     parts.update(_carve(d, _sizes_of(spec, sum(d.counts.values()), *carve)))
     return parts, [*drawn, d]
 

@@ -120,6 +120,7 @@ def quiet() -> None:
     hf_logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\..*")
 
 
 def _loading(card: ModelCard, error: Exception) -> InputError:

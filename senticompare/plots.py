@@ -167,15 +167,15 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
 
 # %% ../nbs/62_plots.ipynb #883d8e36
 def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
-    "Accuracy against median latency (logarithmic), with intervals; runs without a latency are left out."
+    "Accuracy against median latency (logarithmic), with intervals, numbered by rank; the majority baseline does no work and is left out."
     import plotly.graph_objects as go
 
-    timed = [r for r in rows if r["latency_median_ms"]]
-    x, y = [r["latency_median_ms"] for r in timed], [r["accuracy"] for r in timed]
-    error = {"type": "data", "symmetric": False, "array": [r["accuracy_ci95"][1] - r["accuracy"] for r in timed],
-             "arrayminus": [r["accuracy"] - r["accuracy_ci95"][0] for r in timed]}  # fmt: skip
-    colours = [COLOURS[(r["tie_group"] - 1) % len(COLOURS)] for r in timed]
-    sides = ["top center" if i % 2 else "bottom center" for i in range(len(timed))]
-    fig = go.Figure(go.Scatter(x=x, y=y, error_y=error, mode="markers+text", text=[run_label(r) for r in timed], textposition=sides, marker={"size": 11, "color": colours}))
+    fig = go.Figure()
+    for r in (r for r in rows if r["latency_median_ms"] and r["model_name"] != "majority"):
+        error = {"type": "data", "symmetric": False, "array": [r["accuracy_ci95"][1] - r["accuracy"]], "arrayminus": [r["accuracy"] - r["accuracy_ci95"][0]], "thickness": 1}
+        marker = {"size": 20, "color": COLOURS[(r["tie_group"] - 1) % len(COLOURS)]}
+        fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
+                                 textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {run_label(r)}"))  # fmt: skip
     fig.update_xaxes(title="median latency of one text, ms (logarithmic)", type="log").update_yaxes(title="accuracy")
-    return style(fig, "Accuracy against latency", f"{test_size:,} test examples, 95 % Wilson intervals; up and to the left is better; colour = tie group", 520)
+    note = f"{test_size:,} test examples, 95 % Wilson intervals; up and to the left is better; the number is the rank, the colour the tie group"
+    return style(fig, "Accuracy against latency", note, 560)

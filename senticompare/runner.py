@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RUN_OPTIONS', 'Reporter', 'run_parameters', 'Planned', 'run_inputs', 'make_plan', 'template', 'run_one', 'cores',
-           'set_threads', 'chains', 'kill_children', 'run_plan', 'results_digest', 'write_html', 'summarize']
+           'set_threads', 'chains', 'check_writable', 'kill_children', 'run_plan', 'results_digest', 'write_html',
+           'summarize']
 
 # %% ../nbs/70_runner.ipynb #95ae38c6
 import hashlib
@@ -184,8 +185,9 @@ def chains(plan: Sequence[Planned]) -> list[list[Planned]]:
             groups.setdefault(shared, []).append(p)
     return list(groups.values())
 
-# %% ../nbs/70_runner.ipynb #692f2a7e
-def _check_writable(reports: Path) -> None:
+# %% ../nbs/70_runner.ipynb #c6ed10ed
+def check_writable(reports: Path) -> None:
+    "InputError when the folder cannot be made or written."
     try:
         reports.mkdir(parents=True, exist_ok=True)
         probe = reports / f".write-{os.getpid()}"
@@ -208,7 +210,7 @@ def kill_children() -> None:
 
 def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: Reporter | None = None) -> list[dict[str, Any]]:
     "Do every run that is not finished; a failed run does not stop the others. KeyboardInterrupt ends the kernels and keeps what is finished."
-    _check_writable(reports)
+    check_writable(reports)
     set_threads(workers)
     todo, done = chains(plan), []
     total = sum(map(len, todo))

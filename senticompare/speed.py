@@ -102,9 +102,11 @@ def _device_of(classifier: Any) -> str:
 
 
 def _peak_device_mb(device: str) -> float | None:
+    if device != "cuda":
+        return None
     import torch
 
-    return round(torch.cuda.max_memory_allocated() / 1e6, 1) if device == "cuda" else None
+    return round(torch.cuda.max_memory_allocated() / 1e6, 1)
 
 # %% ../nbs/41_speed.ipynb #71eb6864
 def probe(request_file: str) -> None:

@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: `make quickstart` and `make test`. PYTHON picks the interpreter, PIP_FLAGS reaches pip
+# (for CPU-only torch wheels: PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu").
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_FLAGS ?=
+INSTALL := $(BIN)/pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+
+.PHONY: quickstart test lib clean readme docs bench lab
+
+quickstart: $(VENV)/.offline
+	$(BIN)/senticompare quickstart --reports reports
+
+test: $(VENV)/.dev
+	$(BIN)/python tests/run_all.py
+
+lib: $(VENV)/.dev  ## notebooks -> senticompare/
+	$(BIN)/nbdev-clean && $(BIN)/nbdev-export
+
+readme: $(VENV)/.dev  ## nbs/index.ipynb -> README.md, without Quarto
+	$(BIN)/python tests/readme.py
+
+docs: $(VENV)/.dev  ## the site, in _docs/ (needs the quarto command)
+	$(BIN)/python -c "from pathlib import Path; from senticompare.plots import write_plotly_js; write_plotly_js(Path('reports/published'))"
+	$(BIN)/nbdev-docs
+
+bench: $(VENV)/.dev  ## side-by-side measurements; minutes
+	$(BIN)/python benchmarks/embed.py
+
+lab: $(VENV)/.dev
+	$(INSTALL) -e ".[offline,lab]" && $(BIN)/jupyter lab nbs
+
+clean:
+	rm -rf build dist *.egg-info _docs _proc .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.offline: $(VENV)/bin/python settings.ini setup.py constraints.txt
+	$(INSTALL) -e ".[offline]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.offline
+	$(INSTALL) -e ".[offline,quant,dev]"
+	touch $@

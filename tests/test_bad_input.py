@@ -1,0 +1,164 @@
+"""Every kind of wrong input: one line on standard error that names the thing, exit status 2, nothing written."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from senticompare.cli import run_command
+
+GOOD = [f"review number {i} is {'good and fine' if i % 2 else 'bad and broken'}" for i in range(40)]
+
+
+def _csv(rows, header="text,label"):
+    return header + "\n" + "\n".join(rows) + "\n"
+
+
+GOOD_ROWS = [f"{t},{i % 2}" for i, t in enumerate(GOOD)]
+JSONL = "".join(json.dumps({"text": t, "label": i % 2}) + "\n" for i, t in enumerate(GOOD))
+FILES = {
+    "wrong-column.csv": (_csv(GOOD_ROWS, "words,label"), ["none of text", "words, label", "--text-column"]),
+    "empty-text.csv": (_csv([*GOOD_ROWS, ",1"]), ["row 41", "empty text"]),
+    "blank-text.csv": (_csv([*GOOD_ROWS, "<br />,1"]), ["row 41", "empty text"]),
+    "missing-label.csv": (_csv([*GOOD_ROWS[:3], "no label here,", *GOOD_ROWS[3:]]), ["row 4", "missing label"]),
+    "one-class.csv": (_csv([f"{t},1" for t in GOOD]), ["1 class", "--label-column"]),
+    "many-classes.csv": (_csv([f"{t},{i}" for i, t in enumerate(GOOD)]), ["40 classes", "2 to 5"]),
+    "mixed-labels.csv": (_csv([*GOOD_ROWS, "a text,positive"]), ["words and numbers mixed"]),
+    "fraction-label.csv": (_csv([*GOOD_ROWS, "a text,0.5"]), ["words and numbers mixed", "0.5"]),
+    "not-utf8.csv": (_csv(GOOD_ROWS).encode() + "caf\xe9,1\n".encode("latin-1"), ["not UTF-8"]),
+    "utf16.csv": (_csv(GOOD_ROWS).encode("utf-16"), ["not UTF-8"]),
+    "empty.csv": ("", ["empty"]),
+    "header-only.csv": ("text,label\n", ["0 classes"]),
+    "broken.jsonl": (JSONL + '{"text": "half', ["line 41", "broken JSON"]),
+    "not-an-object.jsonl": (JSONL + "[1, 2]\n", ["line 41", "not a JSON object"]),
+    "not-text.jsonl": (JSONL + json.dumps({"text": 5, "label": 1}) + "\n", ["row 41", "int, not text"]),
+    "null-text.jsonl": (JSONL + json.dumps({"text": None, "label": 1}) + "\n", ["row 41", "not text"]),
+    "zero-bytes.parquet": (b"", ["not a Parquet file", "0 bytes"]),
+    "not.parquet": (b"this is not parquet", ["not a Parquet file"]),
+    "notes.txt": ("hello", ["unknown format '.txt'"]),
+    "ragged.csv": (_csv([*GOOD_ROWS, "only one cell"]), ["row 41", "missing label"]),
+}
+
+
+def check(capfd, arguments, expected, tmp_path):
+    before = sorted(p.name for p in tmp_path.iterdir())
+    status = run_command(arguments)
+    err = capfd.readouterr().err
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert status == 2, (status, err)
+    assert lines[-1].startswith("error: ") and "Traceback" not in err, err
+    assert len(lines) == 1, err
+    for part in expected:
+        assert part in lines[-1], lines[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == before, "something was written"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_bad_file(name, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, expected = FILES[name]
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    check(capfd, ["benchmark", "--dataset", f"./{name}"], [name, *expected], tmp_path)
+
+
+OPTIONS = {
+    "model": (["benchmark", "--models", "all-minilm-l6"], ["unknown model", "did you mean 'all-MiniLM-L6-v2'"]),
+    "dataset": (["benchmark", "--dataset", "imbd"], ["unknown dataset", "did you mean 'imdb'"]),
+    "method": (["benchmark", "--methods", "lorra"], ["unknown method", "did you mean"]),
+    "missing file": (["benchmark", "--dataset", "nowhere/reviews.csv"], ["nowhere/reviews.csv", "does not exist"]),
+    "missing folder": (["benchmark", "--dataset", "no/such/folder"], ["no/such/folder", "does not exist"]),
+    "named column": (["benchmark", "--text-column", "txt"], ["no column 'txt'", "the columns are text, label"]),
+    "suite": (["benchmark", "--suite", "quikstart"], ["unknown suite", "did you mean 'quickstart'"]),
+    "suite file": (["benchmark", "--suite", "nothing.yaml"], ["nothing.yaml", "does not exist"]),
+    "seed": (["benchmark", "--seeds", "1,two"], ["--seeds", "whole numbers"]),
+    "value type": (["benchmark", "--epochs", "three"], ["--epochs", "valid number"]),
+    "value range": (["benchmark", "--max-length", "1"], ["max_length", "outside"]),
+    "train size": (["benchmark", "--train-size", "500"], ["400 usable rows", "500 asked"]),
+    "test size": (["benchmark", "--test-size", "500"], ["300 usable rows", "500 asked"]),
+    "head": (["train", "--model", "tfidf", "--method", "baseline", "--head", "linaer", "--dataset", "reviews"], ["head 'linaer'", "linear"]),
+    "option": (["benchmark", "--modles", "x"], ["--modles"]),
+    "command": (["benchmrk"], ["benchmrk"]),
+    "device": (["--device", "tpu", "benchmark"], ["device", "tpu"]),
+    "stars": (["benchmark", "--stars", "4"], ["stars", "4"]),
+    "engine": (["benchmark", "--engine", "dask"], ["--engine", "dask"]),
+    "checkpoint": (["predict", "--checkpoint", "nothing", "a text"], ["checkpoint nothing", "senticompare.json"]),
+    "no text": (["predict", "--checkpoint", "nothing"], ["no text"]),
+    "metric": (["compare", "--reports", "."], ["no results"]),
+    "reports": (["compare", "--reports", "nowhere"], ["nowhere", "does not exist"]),
+    "format": (["report", "--format", "pdf"], ["unknown format", "pdf"]),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_bad_option(name, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, expected = OPTIONS[name]
+    check(capfd, arguments, expected, tmp_path)
+
+
+SUITES = {
+    "key": ("runs: [{method: frozen}]\ntitel: x\n", ["'titel'", "did you mean 'title'"]),
+    "run key": ("runs: [{methud: frozen}]\n", ["'methud'", "did you mean 'method'"]),
+    "value": ("runs: [{method: lora, lora_r: eight}]\n", ["lora_r", "'eight'"]),
+    "no runs": ("title: x\n", ["'runs'"]),
+    "yaml": ("runs: [", ["not readable YAML"]),
+    "code": ("runs: !!python/object/apply:os.system ['echo hello']\n", ["not readable YAML"]),
+    "twice": ("runs: [{method: frozen}, {method: frozen}]\n", ["two runs", "variant"]),
+    "list": ("[1, 2]\n", ["'runs'"]),
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_bad_suite(name, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, expected = SUITES[name]
+    (tmp_path / "own.yaml").write_text(content)
+    check(capfd, ["benchmark", "--suite", "own.yaml"], ["own.yaml", *expected], tmp_path)
+
+
+def test_unknown_label_in_test_names_file_and_row(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "train.csv").write_text(_csv(GOOD_ROWS))
+    (folder / "test.csv").write_text(_csv(["fine by me,1", "what is this,2", "bad thing,0"]))
+    check(capfd, ["benchmark", "--dataset", "./own"], ["own/test.csv", "row 2", "unknown label 2"], tmp_path)
+
+
+def test_skip_bad_rows_counts_them(tmp_path, monkeypatch):
+    from senticompare.config import make_spec
+    from senticompare.data import load_splits
+
+    (tmp_path / "own.csv").write_text(_csv([*GOOD_ROWS, ",1", "no label,", "<br/>,0"]))
+    splits = load_splits(make_spec({"dataset": str(tmp_path / "own.csv"), "skip_bad_rows": True}))
+    assert splits.dropped == {"empty text": 2, "missing label": 1}
+
+
+def test_reports_folder_that_cannot_be_written(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").write_text("a file where a folder should be")
+    check(capfd, ["benchmark", "--reports", "reports"], ["reports", "cannot be written", "--reports"], tmp_path)
+
+
+def test_disk_full_is_one_line(tmp_path, capfd, monkeypatch):
+    import senticompare.runner as runner
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x.json"))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "run_one", full)
+    status = run_command(["benchmark", "--test-size", "60"])
+    err = capfd.readouterr().err
+    assert status == 2 and "No space left on device" in err.splitlines()[-1] and "Traceback" not in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_full_disk_under_standard_output():
+    command = [sys.executable, "-c", "from senticompare.cli import main; main()", "methods"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error:") and "Traceback" not in done.stderr
