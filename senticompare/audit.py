@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import make_spec
-from .data import Splits, load_splits, normal_form
+from .data import Splits, normal_form
 
 # %% ../nbs/11_audit.ipynb #4ff01d1f
 def conflicting_labels(frame: pd.DataFrame) -> int:

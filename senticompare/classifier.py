@@ -10,7 +10,7 @@ __all__ = ['CHECKPOINT', 'Classifier', 'embedding_cache', 'tuned_folder', 'tuned
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def _fit_head(c: Classifier, splits: Splits, keep: bool) -> Classifier:
     cache = embedding_cache() if keep else None
     x, x_val = (c.features(list(f["text"]), cache) for f in (splits.train, splits.validation))
     y, y_val = (f["label"].to_numpy() for f in (splits.train, splits.validation))
-    c.head = HEADS[c.spec.head]().fit(x, y, x_val, y_val, c.spec.seed, len(splits.classes))
+    c.head = HEADS[str(c.spec.head)]().fit(x, y, x_val, y_val, c.spec.seed, len(splits.classes))
     c.training["head"] = c.head.chosen
     return c
 
@@ -164,7 +164,7 @@ def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
 def load_classifier(folder: Path, device: str = "auto") -> Classifier:
     "Read a classifier back from its folder; InputError when it is not one."
     spec, classes = _read_checkpoint(folder)
-    head = None if spec.head == "classifier" else HEADS[spec.head].load(folder)
+    head = None if spec.head == "classifier" else HEADS[str(spec.head)].load(folder)
     if spec.method == "baseline":
         return Classifier(spec, classes, None if spec.model == "majority" else TfidfEncoder.load(folder), head)
     place = pick_device(device)

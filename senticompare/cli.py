@@ -42,7 +42,8 @@ Rate = Annotated[float | None, typer.Option("--learning-rate", help="Learning ra
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Checkpoint = Annotated[Path, typer.Option(help="Folder that 'train' or a run wrote.")]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Which small language model to ship for sentiment analysis, and how sure one can be.")
+_PURPOSE = "Which small language model to ship for sentiment analysis, and how sure one can be."
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_PURPOSE)
 _state: dict[str, Any] = {"device": "auto", "verbose": False}
 
 # %% ../nbs/72_cli.ipynb #96b8fb43
@@ -124,8 +125,8 @@ def datasets(as_json: AsJson = False) -> None:
     "Datasets known by name (a file or a folder works as well)."
     from senticompare.data import DATASETS
 
-    rows = [{"name": s.name, "source": s.hub_id or "bundled", "revision": s.revision[:12] or None, "classes": ", ".join(s.classes), "note": s.note} for s in DATASETS.values()]
-    print_rows(rows, as_json)
+    found = [(s.name, s.hub_id or "bundled", s.revision[:12] or None, ", ".join(s.classes), s.note) for s in DATASETS.values()]
+    print_rows([dict(zip(("name", "source", "revision", "classes", "note"), f, strict=True)) for f in found], as_json)
 
 
 @app.command()
@@ -149,7 +150,7 @@ def _progress(total: int) -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn(elapsed_when_finished=False))
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
     started = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("runs", total=total)
@@ -209,7 +210,9 @@ def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: s
             raise InputError(f"option --methods: unknown method {method!r}{nearest(method, METHODS)}")
         chosen = heads.split(",") if heads else list(METHODS[method].heads)
         real = [m for m in models.split(",") if m not in ("majority", "tfidf")]
-        runs += [{"model": real, "method": method, "head": [h for h in chosen if h in METHODS[method].heads] or chosen}] if method != "baseline" and real else []
+        runs += (
+            [{"model": real, "method": method, "head": [h for h in chosen if h in METHODS[method].heads] or chosen}] if method != "baseline" and real else []
+        )
     return Suite(slug(dataset), slug(dataset), expand(runs, base))
 
 # %% ../nbs/72_cli.ipynb #89fa048a
@@ -261,7 +264,8 @@ def _train(spec: RunSpec, output: Path | None) -> dict[str, Any]:
     inputs, splits = run_inputs(spec), load_splits(spec)
     trained = train_classifier(spec, splits, inputs, _watch)
     folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
-    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in (("validation", splits.validation), ("test", splits.test))}
+    held_out = {"validation": splits.validation, "test": splits.test}
+    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
     figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
     share = trained.training.get("trainable_percent")
     return {"run": spec.run_id, **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
@@ -269,7 +273,8 @@ def _train(spec: RunSpec, output: Path | None) -> dict[str, Any]:
 # %% ../nbs/72_cli.ipynb #2fb84f06
 @app.command()
 def train(
-    model: Annotated[str, typer.Option(help="Registry alias, folder or Hub id.")], dataset: Dataset, method: Annotated[str, typer.Option(help="See 'senticompare methods'.")],
+    model: Annotated[str, typer.Option(help="Registry alias, folder or Hub id.")], dataset: Dataset,
+    method: Annotated[str, typer.Option(help="See 'senticompare methods'.")],
     head: Annotated[str | None, typer.Option(help="classifier, linear or xgboost.")] = None, seed: int = 1,
     output_dir: Annotated[Path | None, typer.Option(help="Where the checkpoint goes.")] = None,
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None,
@@ -286,7 +291,8 @@ def train(
 @app.command(name="train-all")
 def train_all(
     dataset: Dataset, models: Annotated[str | None, typer.Option(help="Models, comma-separated (default: every one of the registry).")] = None,
-    method: Annotated[str, typer.Option(help="How to tune them.")] = "lora", output_dir: Annotated[Path | None, typer.Option(help="Folder of the checkpoints.")] = None,
+    method: Annotated[str, typer.Option(help="How to tune them.")] = "lora",
+    output_dir: Annotated[Path | None, typer.Option(help="Folder of the checkpoints.")] = None,
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None, epochs: Epochs = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Train every model (or the named ones) in one way."
@@ -348,7 +354,10 @@ def predict(
     wanted = _texts(text, file)
     classifier = load_classifier(checkpoint, _state["device"])
     proba = classifier.predict_proba([clean_text(t) for t in wanted])
-    rows = [{"text": t if as_json else t[:80], "label": classifier.classes[p.argmax()], **{c: round(float(x), 4) for c, x in zip(classifier.classes, p, strict=True)}} for t, p in zip(wanted, proba, strict=True)]
+    rows = []
+    for text_, p in zip(wanted, proba, strict=True):
+        chances = {c: round(float(x), 4) for c, x in zip(classifier.classes, p, strict=True)}
+        rows.append({"text": text_ if as_json else text_[:80], "label": classifier.classes[p.argmax()], **chances})
     print_rows(rows, as_json)
 
 # %% ../nbs/72_cli.ipynb #ca68574d
@@ -376,8 +385,8 @@ def report(reports: Reports = Path("reports"), format: Annotated[str, typer.Opti
         from senticompare.compare import write_markdown
 
         write_markdown(reports, ranking_rows(board))
-    names = {"json": ["leaderboard.json"], "csv": ["leaderboard.csv"], "md": ["leaderboard.md"], "html": ["summary.html"]}
-    for name in sum(names.values(), []) if format == "all" else names[format]:
+    names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html"}
+    for name in names.values() if format == "all" else [names[format]]:
         print(reports / name)
 
 # %% ../nbs/72_cli.ipynb #392c8526

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .config import InputError, RunSpec, bundled, make_spec, nearest
+from .config import InputError, RunSpec, bundled, nearest
 
 # %% ../nbs/10_data.ipynb #6a6d6708
 _BREAKS = re.compile(r"<br\s*/?>|</?p>", re.IGNORECASE)
@@ -310,9 +310,7 @@ def usable_rows(table: Table, spec: RunSpec, source: DatasetSource | None, bad: 
             try:
                 yield check_row(number, raw, text_column, label_column, spec.stars)
             except BadRow as e:
-                if e.reason.startswith("three stars"):
-                    bad[e.reason] += 1
-                elif spec.skip_bad_rows:
+                if spec.skip_bad_rows or e.reason.startswith("three stars"):
                     bad[e.reason] += 1
                 else:
                     raise InputError(f"{table.name}, row {number}: {e}; mend it or use --skip-bad-rows") from None
@@ -398,7 +396,8 @@ def classes_of(labels: Iterable[int | str], where: str) -> dict[int | str, str]:
     found = set(labels)
     if not 2 <= len(found) <= 5:
         some = ", ".join(map(repr, sorted(found, key=str)[:6]))
-        raise InputError(f"{where}: {len(found)} class{'es' * (len(found) != 1)} ({some}); 2 to 5 are needed: is it the right --label-column, or star ratings (--stars)?")
+        count = f"{len(found)} class{'es' * (len(found) != 1)} ({some})"
+        raise InputError(f"{where}: {count}; 2 to 5 are needed: is it the right --label-column, or star ratings (--stars)?")
     if all(isinstance(x, int) for x in found):
         numbers = sorted(x for x in found if isinstance(x, int))
         return dict(zip(numbers, _NUMBERED.get(len(found), tuple(map(str, numbers))), strict=True))

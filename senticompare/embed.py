@@ -19,7 +19,7 @@ import numpy as np
 
 from .config import pick_device
 from .data import text_key
-from .models import ModelCard, find_model, load_backbone, load_tokenizer, model_fingerprint
+from .models import ModelCard, load_backbone, load_tokenizer, model_fingerprint
 
 # %% ../nbs/30_embed.ipynb #73323232
 def pool(
@@ -187,7 +187,9 @@ def _gather(store: VectorStore, rows: np.ndarray) -> np.ndarray:
     return out
 
 # %% ../nbs/30_embed.ipynb #974d89c5
-def _fill(store: VectorStore, embedder: Embedder, texts: Sequence[str], keys: Sequence[bytes], batch_tokens: int, progress: Callable[[int, int], None] | None) -> int:
+def _fill(
+    store: VectorStore, embedder: Embedder, texts: Sequence[str], keys: Sequence[bytes], batch_tokens: int, progress: Callable[[int, int], None] | None
+) -> int:
     "Compute and store what the store lacks; returns how many texts were computed."
     index = store.index()
     missing = list({k: i for i, k in reversed(list(enumerate(keys))) if k not in index}.values())[::-1]

@@ -93,7 +93,8 @@ class LinearHead:
         "Read what `save` wrote."
         from safetensors.numpy import load_file
 
-        return cls(**load_file(folder / "linear.safetensors"))
+        saved = load_file(folder / "linear.safetensors")
+        return cls(saved["weights"], saved["bias"])
 
 # %% ../nbs/31_heads.ipynb #10cfe533
 def _scale(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +164,7 @@ class XGBoostHead:
 
         return cls(xgb.Booster(model_file=folder / "xgboost.ubj"))
 
-# %% ../nbs/31_heads.ipynb #1e558ba0
+# %% ../nbs/31_heads.ipynb #4caced2a
 HEADS: dict[str, Any] = {"majority": MajorityHead, "linear": LinearHead, "xgboost": XGBoostHead}
 
 # %% ../nbs/31_heads.ipynb #2550302a

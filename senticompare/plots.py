@@ -84,7 +84,8 @@ def learning_curve(history: Sequence[dict[str, Any]], title: str = "Learning cur
     from plotly.subplots import make_subplots
 
     fig = make_subplots(specs=[[{"secondary_y": True}]])
-    for key, name, dash, second in (("loss", "training loss", "dot", False), ("val_loss", "validation loss", "solid", False), ("val_f1_macro", "validation macro-F1", "dash", True)):
+    lines = [("loss", "training loss", "dot", False), ("val_loss", "validation loss", "solid", False), ("val_f1_macro", "validation macro-F1", "dash", True)]
+    for key, name, dash, second in lines:
         points = [(h["step"], h[key]) for h in history if key in h]
         fig.add_trace(go.Scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode="lines+markers", line={"dash": dash}), secondary_y=second)
     fig.update_xaxes(title="step").update_yaxes(title="loss", secondary_y=False).update_yaxes(title="macro-F1", secondary_y=True)
@@ -126,7 +127,8 @@ def reliability_chart(table: pd.DataFrame, ece: float) -> Any:
 
     fig = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="perfect", line={"dash": "dot", "color": "#999999"}))
     sizes = 6 + 24 * np.sqrt(table["n"] / max(table["n"].max(), 1))
-    fig.add_trace(go.Scatter(x=table["confidence"], y=table["accuracy"], mode="markers+lines", name="this run", marker={"size": sizes}, text=[f"n = {n}" for n in table["n"]]))
+    counts, x, y = [f"n = {n}" for n in table["n"]], table["confidence"], table["accuracy"]
+    fig.add_trace(go.Scatter(x=x, y=y, mode="markers+lines", name="this run", marker={"size": sizes}, text=counts))
     fig.update_xaxes(title="confidence", range=[0, 1.02]).update_yaxes(title="accuracy", range=[0, 1.05])
     return style(fig, "Reliability", f"expected calibration error {ece:.3f}; {int(table['n'].sum()):,} test examples, larger points hold more")
 
@@ -172,7 +174,8 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
 
     fig = go.Figure()
     for r in (r for r in rows if r["latency_median_ms"] and r["model_name"] != "majority"):
-        error = {"type": "data", "symmetric": False, "array": [r["accuracy_ci95"][1] - r["accuracy"]], "arrayminus": [r["accuracy"] - r["accuracy_ci95"][0]], "thickness": 1}
+        low, high = r["accuracy_ci95"]
+        error = {"type": "data", "symmetric": False, "array": [high - r["accuracy"]], "arrayminus": [r["accuracy"] - low], "thickness": 1}
         marker = {"size": 20, "color": COLOURS[(r["tie_group"] - 1) % len(COLOURS)]}
         fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
                                  textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {run_label(r)}"))  # fmt: skip

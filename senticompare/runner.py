@@ -12,8 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -114,7 +112,10 @@ def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
     import papermill
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    papermill.execute_notebook(str(notebook), str(out), parameters, kernel_name="python3", progress_bar=False, cwd=os.getcwd(), extra_arguments=["--IPKernelApp.log_level=40"])
+    quiet: dict[str, Any] = {"progress_bar": False, "log_output": False}
+    papermill.execute_notebook(
+        str(notebook), str(out), parameters, kernel_name="python3", **quiet, cwd=os.getcwd(), extra_arguments=["--IPKernelApp.log_level=40"]
+    )
 
 
 def _publish(scratch: Path, reports: Path, run_id: str) -> None:
@@ -209,7 +210,7 @@ def kill_children() -> None:
 
 
 def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: Reporter | None = None) -> list[dict[str, Any]]:
-    "Do every run that is not finished; a failed run does not stop the others. KeyboardInterrupt ends the kernels and keeps what is finished."
+    "Do every run that is not finished; a failed run does not stop the others, an interrupt ends the kernels and keeps what is finished."
     check_writable(reports)
     set_threads(workers)
     todo, done = chains(plan), []

@@ -122,14 +122,21 @@ def probe(request_file: str) -> None:
     loaded, texts = time.time(), request["texts"]
     classifier.predict_proba(texts[:1])
     first = time.time()
-    answer = {"import_s": imported - request["started"], "load_s": loaded - imported, "first_result_ms": (first - loaded) * 1e3, "cold_start_s": first - request["started"]}
+    answer = {
+        "import_s": imported - request["started"],
+        "load_s": loaded - imported,
+        "first_result_ms": (first - loaded) * 1e3,
+        "cold_start_s": first - request["started"],
+    }
     answer |= _measure(classifier, texts, request["budget_s"])
     answer["peak_rss_mb"] = peak_rss_mb()  # before the parity check below, which answers a larger batch
     answer["parity"] = classifier.predict_proba(request["parity_texts"]).tolist()
     Path(request_file).with_name("answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 # %% ../nbs/41_speed.ipynb #fb847228
-def run_probe(checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str], device: str = "auto", budget_s: float = 2.0, seed: int = 0) -> dict[str, Any]:
+def run_probe(
+    checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str], device: str = "auto", budget_s: float = 2.0, seed: int = 0
+) -> dict[str, Any]:
     "Raw measurements of a checkpoint from a fresh process; RuntimeError with its last line when that process fails."
     order = np.random.default_rng(seed).permutation(len(texts))
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +148,8 @@ def run_probe(checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
         command = [sys.executable, "-c", "import sys; from senticompare.speed import probe; probe(sys.argv[1])", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"}, check=False)
+        quiet = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"the measuring process ended with status {done.returncode}: {last}")

@@ -36,7 +36,9 @@ def count(name: str, good: bool) -> None:
 
 def tree() -> str:
     """The state of every tracked and untracked file that clean and export could change."""
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "nbs", "senticompare", "README.md"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "nbs", "senticompare", "README.md"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split("\n")
     return "\n".join(f"{f} {hash((ROOT / f).read_bytes())}" for f in sorted(files) if f and (ROOT / f).is_file())
 
 

@@ -83,10 +83,16 @@ def test_a_large_file_is_sampled_in_bounded_memory(tmp_path):
         for i in range(1_000_000):
             f.write(f"review {i} {'word ' * 38},{i % 2}\n")
     size_mb = path.stat().st_size / 1e6
-    code = (
-        "import sys; from senticompare.config import make_spec; from senticompare.data import load_splits; from senticompare.speed import peak_rss_mb; base = peak_rss_mb();"
-        "s = load_splits(make_spec({'dataset': sys.argv[1], 'train_size': 10000, 'val_size': 500, 'test_size': 500})); print(len(s.train), peak_rss_mb() - base)"
-    )
+    code = """
+import sys
+from senticompare.config import make_spec
+from senticompare.data import load_splits
+from senticompare.speed import peak_rss_mb
+
+base = peak_rss_mb()
+splits = load_splits(make_spec({"dataset": sys.argv[1], "train_size": 10000, "val_size": 500, "test_size": 500}))
+print(len(splits.train), peak_rss_mb() - base)
+"""
     out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout.split()
     assert int(out[0]) == 10_000 and float(out[1]) < size_mb / 2
 

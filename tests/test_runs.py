@@ -24,7 +24,15 @@ SUITE = {
     ],
 }
 # Measured afresh in each run, so they differ from run to run by nature.
-MEASURED = ("ttft_mean_ms", "latency_median_ms", "latency_p99_ms", "throughput_samples_per_sec", "throughput_tokens_per_sec", "memory_allocated_mb", "training_time_hours")
+MEASURED = (
+    "ttft_mean_ms",
+    "latency_median_ms",
+    "latency_p99_ms",
+    "throughput_samples_per_sec",
+    "throughput_tokens_per_sec",
+    "memory_allocated_mb",
+    "training_time_hours",
+)
 KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 3)
 
 
@@ -87,7 +95,7 @@ def test_kill_9_loses_at_most_the_run_in_progress(undisturbed, tmp_path, kill):
     reports = tmp_path / "reports/small"
     finished = {p.name: p.read_bytes() for p in reports.glob("*--*.json")} if reports.exists() else {}
     assert all(json.loads(b)["status"] == "completed" for b in finished.values())
-    out, err = start(tmp_path).communicate(timeout=600)
+    _, err = start(tmp_path).communicate(timeout=600)
     assert "Traceback" not in err, err
     assert {n: (reports / n).read_bytes() for n in finished} == finished
     assert board(tmp_path) == board(undisturbed)
@@ -124,7 +132,7 @@ def test_papermill_alone_and_its_unknown_parameter(tmp_path):
 
 def test_two_workers_give_the_same_leaderboard(undisturbed, tmp_path):
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SUITE))
-    out, err = start(tmp_path, "--workers", "2").communicate(timeout=600)
+    _, err = start(tmp_path, "--workers", "2").communicate(timeout=600)
     assert [(r["run_id"], r["accuracy"]) for r in board(tmp_path)] == [(r["run_id"], r["accuracy"]) for r in board(undisturbed)], err
 
 
