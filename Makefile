@@ -22,7 +22,8 @@ readme: $(VENV)/.dev  ## nbs/index.ipynb -> README.md, without Quarto
 
 docs: $(VENV)/.dev  ## the site, in _docs/ (needs the quarto command)
 	$(BIN)/python -c "from pathlib import Path; from senticompare.plots import write_plotly_js; write_plotly_js(Path('reports/published'))"
-	$(BIN)/nbdev-docs
+	rm -rf nbs/reports && cp -r reports/published nbs/reports
+	$(BIN)/nbdev-docs; status=$$?; rm -rf nbs/reports; exit $$status
 
 bench: $(VENV)/.dev  ## side-by-side measurements; minutes
 	$(BIN)/python benchmarks/embed.py

@@ -33,7 +33,7 @@ MEASURED = (
     "memory_allocated_mb",
     "training_time_hours",
 )
-KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 3)
+KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 2)
 
 
 @pytest.fixture(scope="module")
