@@ -289,6 +289,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'senticompare.runner._check_data': ('runner.html#_check_data', 'senticompare/runner.py'),
                                      'senticompare.runner._execute': ('runner.html#_execute', 'senticompare/runner.py'),
                                      'senticompare.runner._failure': ('runner.html#_failure', 'senticompare/runner.py'),
+                                     'senticompare.runner._forget_paths': ('runner.html#_forget_paths', 'senticompare/runner.py'),
                                      'senticompare.runner._publish': ('runner.html#_publish', 'senticompare/runner.py'),
                                      'senticompare.runner._reuses': ('runner.html#_reuses', 'senticompare/runner.py'),
                                      'senticompare.runner._state': ('runner.html#_state', 'senticompare/runner.py'),

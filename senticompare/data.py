@@ -20,7 +20,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -219,7 +219,7 @@ def find_tables(dataset: str) -> dict[str, Table]:
     "Tables by part (train, validation, test; or all) of a registry name, a file or a folder."
     path = Path(dataset).expanduser()
     if dataset == "reviews":
-        return {p: open_table(bundled("reviews") / f"{p}.jsonl") for p in _PARTS}
+        return {p: replace(open_table(bundled("reviews") / f"{p}.jsonl"), name=f"reviews/{p}.jsonl") for p in _PARTS}
     if dataset in DATASETS:
         return _hub_tables(DATASETS[dataset])
     if path.is_dir():

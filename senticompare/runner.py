@@ -118,8 +118,19 @@ def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
     )
 
 
+def _forget_paths(notebook: Path) -> None:
+    "Leave the names of papermill's files in an executed notebook, not the folders of this machine."
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    record = content["metadata"].get("papermill", {})
+    for key in ("input_path", "output_path"):
+        record[key] = Path(record.get(key) or "").name
+    write_text(notebook, json.dumps(content, indent=1, ensure_ascii=False))
+
+
 def _publish(scratch: Path, reports: Path, run_id: str) -> None:
     "Move a run's files into the reports folder, the result last."
+    if (scratch / f"{run_id}.ipynb").exists():
+        _forget_paths(scratch / f"{run_id}.ipynb")
     for suffix in (".ipynb", ".predictions.parquet", ".json"):
         source, target = scratch / f"{run_id}{suffix}", reports / f"{run_id}{suffix}"
         if source.exists():
@@ -143,7 +154,7 @@ def run_one(planned: Planned, reports: Path) -> dict[str, Any]:
 
     scratch = home() / "scratch" / f"{planned.run_id}-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
-    parameters = {**asdict(planned.spec), "reports_dir": str(scratch)}
+    parameters = {**asdict(planned.spec), "reports_dir": os.path.relpath(scratch)}
     try:
         _execute(template("50_run"), scratch / f"{planned.run_id}.ipynb", parameters)
     except OSError:
@@ -285,7 +296,8 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
     write_plotly_js(reports.parent)
     scratch = home() / "scratch" / f"summary-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
-    _execute(template("55_summary"), scratch / "summary.ipynb", {"reports_dir": str(reports.resolve()), "title": title, "note": note, "metric": metric})
+    _execute(template("55_summary"), scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), "title": title, "note": note, "metric": metric})
+    _forget_paths(scratch / "summary.ipynb")
     write_html(scratch / "summary.ipynb", reports / "summary.html", title)
     os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
     shutil.rmtree(scratch, ignore_errors=True)
