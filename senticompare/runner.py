@@ -296,7 +296,8 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
     write_plotly_js(reports.parent)
     scratch = home() / "scratch" / f"summary-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
-    _execute(template("55_summary"), scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), "title": title, "note": note, "metric": metric})
+    parameters = {"reports_dir": os.path.relpath(reports), "title": title, "note": note, "metric": metric}
+    _execute(template("55_summary"), scratch / "summary.ipynb", parameters)
     _forget_paths(scratch / "summary.ipynb")
     write_html(scratch / "summary.ipynb", reports / "summary.html", title)
     os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
