@@ -265,7 +265,8 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name
 <title>%(title)s</title><style>
 :root{color-scheme:light dark;--line:#8884}body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:0 auto;padding:1rem}
 table{border-collapse:collapse;font-size:.9rem;margin:.5rem 0}th,td{padding:.3rem .6rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-th{position:sticky;top:0}a.anchor-link{display:none}h1,h2{line-height:1.2}</style><script data-plotly="1">%(plotly)s</script></head><body>%(body)s</body></html>"""
+th{position:sticky;top:0}a.anchor-link{display:none}h1,h2{line-height:1.2}</style>
+<script data-plotly="1">%(plotly)s</script></head><body>%(body)s</body></html>"""
 
 
 def write_html(notebook: Path, out: Path, title: str) -> Path:
