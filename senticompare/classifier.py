@@ -158,13 +158,29 @@ def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
         return make_spec(about["spec"]), tuple(about["classes"])
     except OSError:
         raise InputError(f"checkpoint {folder}: no {CHECKPOINT} in it; give a folder that 'senticompare train' or a run wrote") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as e:
-        raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({e})") from None
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({type(e).__name__}); train it again") from None
 
 
 def load_classifier(folder: Path, device: str = "auto") -> Classifier:
-    "Read a classifier back from its folder; InputError when it is not one."
+    "Read a classifier back from its folder; InputError when it is not one, or is damaged."
     spec, classes = _read_checkpoint(folder)
+    try:
+        c = _assemble(folder, spec, classes, device)
+        if np.isfinite(answer := c.predict_proba(["a text"])).all() and answer.shape == (1, len(classes)):
+            return c
+        reason = "its answers are not probabilities"
+    except InputError:
+        raise
+    except Exception as e:  # safetensors, XGBoost, JSON and numpy each have their own
+        reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
+    raise InputError(f"checkpoint {folder}: damaged ({reason}); train it again")
+
+
+def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str) -> Classifier:
+    spec = spec.resolved()
     head = None if spec.head == "classifier" else HEADS[str(spec.head)].load(folder)
     if spec.method == "baseline":
         return Classifier(spec, classes, None if spec.model == "majority" else TfidfEncoder.load(folder), head)

@@ -64,7 +64,7 @@ def _global(
 
 def _given(**values: Any) -> dict[str, Any]:
     "The options that were given, for `make_spec`."
-    return {k: v for k, v in values.items() if v not in (None, False)} | ({"device": _state["device"]} if _state["device"] != "auto" else {})
+    return {k: v for k, v in values.items() if v is not None and v is not False} | ({"device": _state["device"]} if _state["device"] != "auto" else {})
 
 # %% ../nbs/72_cli.ipynb #9319fe48
 def _cell(value: Any) -> str:
@@ -81,9 +81,10 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*(rows[0] if rows else []), title=title or None, title_justify="left", header_style="bold")
+    table = Table(*map(escape, rows[0] if rows else []), title=escape(title) or None, title_justify="left", header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
@@ -235,7 +236,8 @@ def benchmark(
         raise InputError(f"option --engine: {engine!r} is not in this version; use local")
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
                    skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
-    chosen = _with(load_suite(suite), dataset, given) if suite else _matrix(models, methods, heads, seeds, dataset or "reviews", given)
+    own = "reviews" if dataset is None else dataset
+    chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(models, methods, heads, seeds, own, given)
     raise typer.Exit(run_suite(chosen, reports, workers, dry_run))
 
 
@@ -243,7 +245,7 @@ def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     "The suite with the command line's options in every run."
     from dataclasses import asdict
 
-    changed = {**given, **({"dataset": dataset} if dataset else {})}
+    changed = {**given, **({"dataset": dataset} if dataset is not None else {})}
     return replace(suite, specs=tuple(make_spec({**asdict(s), **changed}) for s in suite.specs))
 
 # %% ../nbs/72_cli.ipynb #fb101d19
@@ -419,7 +421,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         if type(e).__name__ in ("Abort", "Exit"):
             return _interrupted() if type(e).__name__ == "Abort" else int(getattr(e, "exit_code", 0))
         if hasattr(e, "format_message"):  # click's own usage errors
-            return _fail(f"{e.format_message()}; see 'senticompare --help'", 2)
+            return _fail(f"{e.format_message() or 'give a command'}; see 'senticompare --help'", 2)
         raise
 
 # %% ../nbs/72_cli.ipynb #0ecc9cc7

@@ -241,6 +241,8 @@ def _combinations(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     "Every combination of the list-valued matrix keys, the last key turning fastest."
     for key in _MATRIX:
         if isinstance(values.get(key), list):
+            if not values[key] or any(isinstance(one, list) for one in values[key]):
+                raise InputError(f"option {key}: a list must hold at least one value, and no lists")
             for one in values[key]:
                 yield from _combinations({**values, key: one})
             return
@@ -295,8 +297,10 @@ def load_suite(name_or_file: str) -> Suite:
     path = _suite_path(name_or_file)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(f"suite file {path}: not readable YAML ({str(e).splitlines()[0]})") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        where = getattr(e, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise InputError(f"suite file {path}{line}: not readable YAML ({str(e).splitlines()[0][:120]})") from None
     return _suite_from(path, content)
 
 # %% ../nbs/00_config.ipynb #5c6608ea
@@ -306,7 +310,7 @@ def _suite_from(path: Path, content: Any) -> Suite:
     for key in content:
         if key not in _SUITE_KEYS:
             raise InputError(f"suite file {path}: unknown key {key!r}{nearest(key, _SUITE_KEYS)}")
-    if not all(isinstance(run, dict) for run in content["runs"]) or not isinstance(content.get("defaults") or {}, dict):
+    if not all(isinstance(run, dict) for run in content["runs"]) or not isinstance(content.get("defaults", {}), dict):
         raise InputError(f"suite file {path}: 'defaults' and each run are lists of 'option: value'")
     try:
         specs = expand(content["runs"], content.get("defaults"))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'FILE_TABLES', 'STAR_CLASSES', 'SLICE_COLUMNS', 'clean_text', 'DatasetSource', 'Table', 'open_table',
-           'find_tables', 'pick_column', 'BadRow', 'parse_label', 'Row', 'check_row', 'usable_rows', 'text_key',
-           'normal_form', 'leak_key', 'priority', 'Drawn', 'draw', 'allocate', 'classes_of', 'Splits',
+           'local_path', 'find_tables', 'pick_column', 'BadRow', 'parse_label', 'Row', 'check_row', 'usable_rows',
+           'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn', 'draw', 'allocate', 'classes_of', 'Splits',
            'default_val_size', 'load_splits', 'augment', 'file_hash', 'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
@@ -101,10 +101,10 @@ def _csv_table(path: Path, delimiter: str) -> Table:
 def _json_line(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as e:
-        raise InputError(f"{path}, line {number}: broken JSON ({e.msg})") from None
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{path}, line {number}: broken JSON ({getattr(e, 'msg', type(e).__name__)}); mend or remove the line") from None
     if not isinstance(row, dict):
-        raise InputError(f"{path}, line {number}: not a JSON object")
+        raise InputError(f'{path}, line {number}: not a JSON object; each line must be like {{"text": …, "label": …}}')
     return row
 
 
@@ -196,7 +196,10 @@ def _disk_tables(folder: Path) -> dict[str, Table]:
     "Tables of a folder written by `datasets`' save_to_disk (one split or several)."
     from datasets import DatasetDict, load_from_disk
 
-    saved = load_from_disk(str(folder))
+    try:
+        saved = load_from_disk(str(folder))
+    except Exception as e:
+        raise InputError(f"folder {folder}: not a readable 'datasets' folder ({str(e).splitlines()[0][:120]}); save it again with save_to_disk") from None
     if not isinstance(saved, DatasetDict):
         return {"all": _arrow_table(str(folder), saved)}
     by_part = {part: saved[n] for part, names in _PARTS.items() for n in names if n in saved}
@@ -214,15 +217,23 @@ def _hub_tables(source: DatasetSource) -> dict[str, Table]:
         raise InputError(f"dataset {source.name!r} ({source.hub_id}) cannot be read from the Hub: {reason}; give a local file or folder instead") from None
     return {part: _arrow_table(f"{source.hub_id}/{part}", d) for part, d in loaded.items()}
 
-# %% ../nbs/10_data.ipynb #08b4cfe8
+# %% ../nbs/10_data.ipynb #26c6647b
+def local_path(name: str) -> Path:
+    "A path as the user wrote it, with ~ resolved where that is possible."
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def find_tables(dataset: str) -> dict[str, Table]:
     "Tables by part (train, validation, test; or all) of a registry name, a file or a folder."
-    path = Path(dataset).expanduser()
+    path = local_path(dataset)
     if dataset == "reviews":
         return {p: replace(open_table(bundled("reviews") / f"{p}.jsonl"), name=f"reviews/{p}.jsonl") for p in _PARTS}
     if dataset in DATASETS:
         return _hub_tables(DATASETS[dataset])
-    if path.is_dir():
+    if path.is_dir() and dataset.strip():
         return _folder_tables(path)
     if path.is_file() or path.suffix or "/" in dataset:
         return {"all": open_table(path)}
@@ -236,11 +247,10 @@ _STAR_NAMES = ("stars", "rating", "score", "label")
 
 def pick_column(table: Table, given: str | None, usual: tuple[str, ...], option: str) -> str:
     "The column to use; InputError that lists the columns when it is not there."
-    if given is not None and given in table.columns:
-        return given
-    found = next((c for c in usual if c in table.columns), None) if given is None else None
-    if found is None:
-        what = f"no column {given!r}" if given is not None else f"none of {', '.join(usual)} is a column"
+    found = given if given is not None else next((c for c in usual if c in table.columns), None)
+    times = table.columns.count(found) if found is not None else 0
+    if found is None or times != 1:
+        what = f"none of {', '.join(usual)} is a column" if found is None else f"{times} columns are called {found!r}" if times else f"no column {found!r}"
         raise InputError(f"{table.name}: {what}; the columns are {', '.join(table.columns)}: choose one with {option}")
     return found
 
@@ -262,10 +272,14 @@ STAR_CLASSES: dict[int, Callable[[float], int | None]] = {
 
 def parse_label(value: Any, stars: int | None) -> int | str:
     "A label as a whole number or a lower-case word; star ratings (1 to 5) as class numbers."
+    if isinstance(value, (list, dict, bytes)):
+        raise BadRow("label is not a word or a number", f"the label is a {type(value).__name__}, not a word or a number")
     text = "" if value is None else str(value).strip().casefold()
+    if re.fullmatch(r"[+-]?\d*\.\d*[1-9]\d*", text) or len(text) > 100:
+        raise BadRow("label is not a class", f"label {text[:20]} is not a class: a word or a whole number")
     if text in ("", "nan", "none", "null"):
         raise BadRow("missing label")
-    number = float(text) if re.fullmatch(r"[+-]?\d+(\.0*)?", text) else None
+    number = float(text) if re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", text) else None
     if stars is None:
         return text if number is None else int(number)
     if number is None or not 1 <= number <= 5:
@@ -290,6 +304,8 @@ class Row(NamedTuple):
 
 def check_row(number: int, raw: dict[str, Any], text_column: str, label_column: str, stars: int | None) -> Row:
     "The row, cleaned; BadRow when its text or label cannot be used."
+    if None in raw:
+        raise BadRow("more cells than columns", "more cells than columns: is a text with a comma not quoted?")
     text = raw.get(text_column)
     if not isinstance(text, str):
         raise BadRow("text is not text", f"the text is {type(text).__name__}, not text")
@@ -302,9 +318,11 @@ def check_row(number: int, raw: dict[str, Any], text_column: str, label_column: 
 # %% ../nbs/10_data.ipynb #baccd41f
 def usable_rows(table: Table, spec: RunSpec, source: DatasetSource | None, bad: Counter[str]) -> Iterator[Row]:
     "Checked rows of a table; a bad row is an InputError, or is counted in `bad` when the run says skip_bad_rows."
-    text_column = pick_column(table, spec.text_column or (source.text if source else None), _TEXT_NAMES, "--text-column")
+    text_given = spec.text_column if spec.text_column is not None or source is None else source.text
+    label_given = spec.label_column if spec.label_column is not None or source is None else source.label
+    text_column = pick_column(table, text_given, _TEXT_NAMES, "--text-column")
     usual = _STAR_NAMES if spec.stars else _LABEL_NAMES
-    label_column = pick_column(table, spec.label_column or (source.label if source else None), usual, "--label-column")
+    label_column = pick_column(table, label_given, usual, "--label-column")
     try:
         for number, raw in table.rows():
             try:
@@ -314,8 +332,12 @@ def usable_rows(table: Table, spec: RunSpec, source: DatasetSource | None, bad: 
                     bad[e.reason] += 1
                 else:
                     raise InputError(f"{table.name}, row {number}: {e}; mend it or use --skip-bad-rows") from None
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(f"{table.name}: not UTF-8; save it as UTF-8") from None
+    except (ValueError, OSError, csv.Error) as e:  # what pyarrow and csv raise for damaged content
+        raise InputError(f"{table.name}: damaged, cannot be read ({str(e).splitlines()[0][:120]}); write the file again") from None
 
 # %% ../nbs/10_data.ipynb #ab9faa64
 def text_key(text: str) -> bytes:
@@ -492,8 +514,10 @@ def _capacity(spec: RunSpec, carve_test: bool, carve_val: bool) -> int | None:
 def _tables_for(spec: RunSpec) -> tuple[dict[str, Table], DatasetSource | None, dict[str, str]]:
     "The tables, the registry row, and where each part comes from."
     tables = find_tables(spec.dataset)
-    if "test" not in tables and "validation" in tables:
+    if "test" not in tables and "validation" in tables and "train" in tables:
         tables = {"train": tables["train"], "test": tables["validation"]}
+    if "train" not in tables and "all" not in tables:
+        raise InputError(f"dataset {spec.dataset}: no training split; the splits found are {', '.join(tables) or 'none'}")
     base = tables.get("train") or tables["all"]
     origin = {part: tables[part].name if part in tables else f"drawn from {base.name}" for part in _PARTS}
     return tables, DATASETS.get(spec.dataset), origin
@@ -594,8 +618,8 @@ def data_fingerprint(dataset: str) -> str:
     source = DATASETS.get(dataset)
     if source and source.hub_id:
         return f"{source.hub_id}@{source.revision}"
-    path = bundled("reviews") if dataset == "reviews" else Path(dataset).expanduser()
-    if not path.exists():
+    path = bundled("reviews") if dataset == "reviews" else local_path(dataset)
+    if not dataset.strip() or not (path.is_dir() or path.is_file()):
         find_tables(dataset)  # says what is wrong
     data_files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".md") if path.is_dir() else [path]
     return hashlib.sha256("".join(f"{p.name}:{file_hash(p)};" for p in data_files).encode()).hexdigest()[:16]

@@ -132,14 +132,17 @@ def write_result(folder: Path, result: dict[str, Any]) -> Path:
 # %% ../nbs/60_results.ipynb #2fbdf991
 def is_result(value: Any) -> bool:
     "Whether a JSON value is one of our result files."
-    return isinstance(value, dict) and "run_id" in value and "spec_hash" in value and isinstance(value.get("status"), str)
+    if not isinstance(value, dict) or not all(isinstance(value.get(k), str) for k in ("run_id", "spec_hash", "status")):
+        return False
+    spec, blocks = value.get("spec"), [(value.get(block), names) for block, names in SHAPE.items()]
+    return isinstance(spec, dict) and isinstance(spec.get("model"), str) and all(isinstance(b, dict) and set(n) <= set(b) for b, n in blocks)
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
     "The result in a file, or None when it is not one (or is damaged)."
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if is_result(value) else None
 
@@ -157,4 +160,15 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 def read_predictions(folder: Path, run_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
     "Predictions of the named runs, by run id."
     paths = {p.name.removesuffix(".predictions.parquet"): p for p in Path(folder).rglob("*.predictions.parquet")}
-    return {run_id: pd.read_parquet(paths[run_id]) for run_id in run_ids if run_id in paths}
+    return {run_id: _predictions(paths[run_id]) for run_id in run_ids if run_id in paths}
+
+
+def _predictions(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+        whole = not frame[["example_id", "label", "prediction"]].isna().any(axis=None)
+    except (OSError, ValueError, KeyError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: damaged predictions; remove the run's files and run it again")
+    return frame

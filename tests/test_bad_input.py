@@ -27,7 +27,7 @@ FILES = {
     "one-class.csv": (_csv([f"{t},1" for t in GOOD]), ["1 class", "--label-column"]),
     "many-classes.csv": (_csv([f"{t},{i}" for i, t in enumerate(GOOD)]), ["40 classes", "2 to 5"]),
     "mixed-labels.csv": (_csv([*GOOD_ROWS, "a text,positive"]), ["words and numbers mixed"]),
-    "fraction-label.csv": (_csv([*GOOD_ROWS, "a text,0.5"]), ["words and numbers mixed", "0.5"]),
+    "fraction-label.csv": (_csv([*GOOD_ROWS, "a text,0.5"]), ["row 41", "0.5", "not a class"]),
     "not-utf8.csv": (_csv(GOOD_ROWS).encode() + "caf\xe9,1\n".encode("latin-1"), ["not UTF-8"]),
     "utf16.csv": (_csv(GOOD_ROWS).encode("utf-16"), ["not UTF-8"]),
     "empty.csv": ("", ["empty"]),
@@ -39,6 +39,11 @@ FILES = {
     "zero-bytes.parquet": (b"", ["not a Parquet file", "0 bytes"]),
     "not.parquet": (b"this is not parquet", ["not a Parquet file"]),
     "notes.txt": ("hello", ["unknown format '.txt'"]),
+    "list-label.jsonl": (JSONL + json.dumps({"text": "a", "label": [1]}) + "\n", ["row 41", "not a word or a number"]),
+    "huge-label.csv": (_csv([*GOOD_ROWS, "a text," + "9" * 400]), ["row 41", "not a class"]),
+    "deep.jsonl": (JSONL + "[" * 200_000 + "\n", ["line 41", "broken JSON"]),
+    "too-many-cells.csv": (_csv([*GOOD_ROWS, "one, two, three,1"]), ["row 41", "more cells than columns"]),
+    "twice.csv": (_csv([f"{r},x" for r in GOOD_ROWS], "text,label,text"), ["2 columns are called 'text'"]),
     "ragged.csv": (_csv([*GOOD_ROWS, "only one cell"]), ["row 41", "missing label"]),
 }
 
@@ -78,6 +83,12 @@ OPTIONS = {
     "value range": (["benchmark", "--max-length", "1"], ["max_length", "outside"]),
     "train size": (["benchmark", "--train-size", "500"], ["400 usable rows", "500 asked"]),
     "test size": (["benchmark", "--test-size", "500"], ["300 usable rows", "500 asked"]),
+    "zero": (["benchmark", "--train-size", "0"], ["train_size", "0 is outside"]),
+    "empty dataset": (["benchmark", "--dataset", ""], ["unknown dataset ''"]),
+    "empty suite": (["benchmark", "--suite", ""], ["unknown suite ''"]),
+    "empty column": (["benchmark", "--text-column", ""], ["no column ''"]),
+    "no command": ([], ["give a command"]),
+    "no home": (["benchmark", "--dataset", "~nobody-here/x.csv"], ["does not exist"]),
     "head": (["train", "--model", "tfidf", "--method", "baseline", "--head", "linaer", "--dataset", "reviews"], ["head 'linaer'", "linear"]),
     "option": (["benchmark", "--modles", "x"], ["--modles"]),
     "command": (["benchmrk"], ["benchmrk"]),
@@ -108,6 +119,9 @@ SUITES = {
     "code": ("runs: !!python/object/apply:os.system ['echo hello']\n", ["not readable YAML"]),
     "twice": ("runs: [{method: frozen}, {method: frozen}]\n", ["two runs", "variant"]),
     "list": ("[1, 2]\n", ["'runs'"]),
+    "empty list": ("runs: [{method: frozen, seed: []}]\n", ["option seed", "at least one value"]),
+    "deep": ("[" * 20_000, ["not readable YAML"]),
+    "date": ("runs: [{method: frozen}]\ndefaults: {dataset: 2024-13-45}\n", ["not readable YAML"]),
 }
 
 
@@ -162,3 +176,50 @@ def test_full_disk_under_standard_output():
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2 and done.stderr.startswith("error:") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("senticompare.json", '{"spec": []}'),
+        ("senticompare.json", "[" * 100_000),
+        ("linear.safetensors", "junk"),
+        ("tfidf.json", "{}"),
+        ("tfidf.safetensors", ""),
+    ],
+)
+def test_damaged_checkpoint(tmp_path, capfd, monkeypatch, name, content):
+    from senticompare.classifier import save_classifier, train_classifier
+    from senticompare.config import make_spec
+    from senticompare.data import load_splits
+
+    spec = make_spec({"model": "tfidf", "method": "baseline", "train_size": 60})
+    splits = load_splits(spec)
+    folder = save_classifier(train_classifier(spec, splits, {}), tmp_path / "checkpoint")
+    (folder / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    check(capfd, ["predict", "--checkpoint", "checkpoint", "a text"], ["checkpoint checkpoint", "damaged", "train it again"], tmp_path)
+
+
+def test_damaged_predictions_and_foreign_json(tmp_path, capfd, monkeypatch):
+    import shutil
+
+    from senticompare.config import bundled
+
+    published = bundled("suites").parent / "reports" / "published" / "quickstart"
+    for path in [*published.glob("tfidf*.json"), *published.glob("tfidf*.parquet")]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "foreign.json").write_text('{"run_id": "x", "spec_hash": "y", "status": "completed", "quality": null}')
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["compare", "--reports", "."]) == 0
+    next(tmp_path.glob("*.predictions.parquet")).write_bytes(b"junk")
+    capfd.readouterr()
+    check(capfd, ["compare", "--reports", "."], [".predictions.parquet", "damaged predictions"], tmp_path)
+
+
+def test_markup_in_names_is_text(capsys):
+    from senticompare.cli import print_rows
+
+    print_rows([{"[bold]n[/]": "[/]"}], title="[/red]")
+    assert "[bold]n[/]" in capsys.readouterr().out
