@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def undisturbed(tmp_path_factory):
 def start(folder: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-c", "from senticompare.cli import main; main()", "benchmark", "--suite", "small.yaml", *more]
     env = {**os.environ, "SENTICOMPARE_HOME": str(folder / "home")}
-    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would ignore Ctrl-C
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
 
 
 def board(folder: Path) -> list[dict]:
