@@ -408,7 +408,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     "Run the command line and return its exit status."
     command = typer.main.get_command(app)
     try:
-        return int(command.main(args=list(arguments) if arguments is not None else None, prog_name="senticompare", standalone_mode=False) or 0)
+        status = int(command.main(args=list(arguments) if arguments is not None else None, prog_name="senticompare", standalone_mode=False) or 0)
+        return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status
     except InputError as e:
         return _fail(str(e), 2)
     except KeyboardInterrupt:
@@ -419,7 +420,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{e.filename or 'file system'}: {e.strerror or e}", 2)
     except Exception as e:
         if type(e).__name__ in ("Abort", "Exit"):
-            return _interrupted() if type(e).__name__ == "Abort" else int(getattr(e, "exit_code", 0))
+            status = int(getattr(e, "exit_code", 130 if type(e).__name__ == "Abort" else 0))
+            return _interrupted() if status == 130 else status
         if hasattr(e, "format_message"):  # click's own usage errors
             return _fail(f"{e.format_message() or 'give a command'}; see 'senticompare --help'", 2)
         raise
