@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'InputError', 'nearest', 'Method', 'RunSpec', 'slug', 'make_spec',
            'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'load_suite', 'home',
-           'atomic_path', 'write_text', 'pick_device', 'set_seed']
+           'atomic_path', 'write_text', 'pick_device', 'cores', 'set_seed']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -358,6 +358,11 @@ def pick_device(
     if not there.get(name):
         raise InputError(f"device {name!r} is not available here{nearest(name, [d for d, ok in there.items() if ok])}")
     return name
+
+
+def cores() -> int:
+    "Processor cores this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_seed(seed: int) -> None:

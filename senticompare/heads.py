@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import write_text
+from .config import cores, write_text
 
 # %% ../nbs/31_heads.ipynb #edd430e5
 @dataclass
@@ -125,8 +125,7 @@ def fit_logistic(x: Any, y: np.ndarray, c: float, classes: int, seed: int) -> tu
 # %% ../nbs/31_heads.ipynb #6f28d168
 def threads() -> int:
     "Threads this process may use: OMP_NUM_THREADS where it is set, else the cores it may run on."
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
+    return min(cores(), int(os.environ.get("OMP_NUM_THREADS") or cores()))
 
 
 LEAST_TREES = 10

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['PACKAGES', 'Peak', 'peak_memory', 'hardware', 'versions', 'code_version', 'now']
 
-# %% ../nbs/42_resources.ipynb #c8933783
-import os
+# %% ../nbs/42_resources.ipynb #f7b09750
 import platform
 import re
 import subprocess
@@ -19,7 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from .config import bundled
+from .config import bundled, cores
+from .speed import peak_rss_mb
 
 # %% ../nbs/42_resources.ipynb #e7f0f6ea
 @dataclass
@@ -38,12 +38,6 @@ def _reset_high_water() -> bool:
         return True
     except OSError:
         return False
-
-
-def _high_water_mb() -> float:
-    text = Path("/proc/self/status").read_text(encoding="utf-8")
-    found = re.search(r"VmHWM:\s+(\d+) kB", text)
-    return round(int(found.group(1)) * 1024 / 1e6, 1) if found else 0.0
 
 
 def _watch_rss(stop: threading.Event, peak: list[float]) -> None:
@@ -70,7 +64,7 @@ def peak_memory() -> Iterator[Peak]:
         yield peak
     finally:
         stop.set()
-        peak.rss_mb = _high_water_mb() if exact else round(sampled[0], 1)
+        peak.rss_mb = peak_rss_mb() if exact else round(sampled[0], 1)
         peak.source = "kernel high-water mark" if exact else "sampled every 50 ms"
         peak.device_mb = round(torch.cuda.max_memory_allocated() / 1e6, 1) if torch.cuda.is_available() else None
 
@@ -86,10 +80,9 @@ def hardware() -> dict[str, Any]:
     import psutil
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _cpu_name(),
-        "cores": cores,
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RUN_OPTIONS', 'Reporter', 'ALLOCATOR', 'run_parameters', 'Planned', 'run_inputs', 'make_plan', 'template', 'run_one',
-           'cores', 'set_threads', 'chains', 'check_writable', 'kill_children', 'run_plan', 'results_digest',
-           'write_html', 'summarize']
+           'set_threads', 'chains', 'check_writable', 'kill_children', 'run_plan', 'results_digest', 'write_html',
+           'summarize']
 
 # %% ../nbs/70_runner.ipynb #95ae38c6
 import hashlib
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .config import METHODS, InputError, RunSpec, bundled, home, make_spec, nearest, spec_hash, write_text
+from .config import METHODS, InputError, RunSpec, bundled, cores, home, make_spec, nearest, spec_hash, write_text
 from .data import data_fingerprint
 from .models import find_model, model_fingerprint
 
@@ -175,11 +175,6 @@ Reporter = Callable[[Planned, dict[str, Any], int, int], None]  # (run, result, 
 # glibc returns every large block to the system when it is freed and takes it back, page by page, for the next batch: a third of a training step on
 # a CPU was spent in the kernel. Keeping the pages made one epoch 1.2 times faster (full 25.8 -> 21.6 s, LoRA 23.2 -> 19.3 s, measured in one run).
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
-
-
-def cores() -> int:
-    "Cores this process may use."
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(workers: int) -> int:
