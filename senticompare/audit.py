@@ -89,7 +89,7 @@ def audit_frame(frame: pd.DataFrame, classes: Sequence[str], tokenizer: Any | No
         "truncation_rate": None if tokenizer is None else truncation_rate(lengths, max_length),
     }
 
-
+# %% ../nbs/11_audit.ipynb #8fd28a69
 def audit_splits(splits: Splits, tokenizer: Any | None = None, max_length: int = 256) -> dict[str, Any]:
     "The audit of a dataset: every split's counts, what was dropped and why, and what still overlaps."
     parts = {name: audit_frame(frame, splits.classes, tokenizer, max_length) for name, frame in splits.parts().items()}

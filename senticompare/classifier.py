@@ -134,7 +134,7 @@ def _link_tree(source: Path, target: Path) -> None:
 
     shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
 
-
+# %% ../nbs/32_classifier.ipynb #e256e961
 def save_classifier(c: Classifier, folder: Path) -> Path:
     "Write the classifier to a folder; `senticompare.json` comes last."
     shutil.rmtree(folder, ignore_errors=True)
@@ -163,7 +163,7 @@ def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({type(e).__name__}); train it again") from None
 
-
+# %% ../nbs/32_classifier.ipynb #ead2bf49
 def load_classifier(folder: Path, device: str = "auto") -> Classifier:
     "Read a classifier back from its folder; InputError when it is not one, or is damaged."
     spec, classes = _read_checkpoint(folder)

@@ -129,14 +129,14 @@ def datasets(as_json: AsJson = False) -> None:
     found = [(s.name, s.hub_id or "bundled", s.revision[:12] or None, ", ".join(s.classes), s.note) for s in DATASETS.values()]
     print_rows([dict(zip(("name", "source", "revision", "classes", "note"), f, strict=True)) for f in found], as_json)
 
-
+# %% ../nbs/72_cli.ipynb #a0ee7c07
 @app.command()
 def methods(as_json: AsJson = False) -> None:
     "Ways of tuning, their heads and default learning rates."
     rows = [{"method": m.name, "what": m.summary, "heads": ", ".join(m.heads), "learning rate": m.learning_rate} for m in METHODS.values()]
     print_rows(rows, as_json)
 
-
+# %% ../nbs/72_cli.ipynb #807d3221
 @app.command()
 def suites(as_json: AsJson = False) -> None:
     "Suites that ship with the package."
@@ -169,7 +169,7 @@ def _progress(total: int) -> Iterator[Any]:
 def _print_plan(plan: Sequence[Any], as_json: bool = False) -> None:
     print_rows([{"run": p.run_id, "state": p.state, "would reuse": ", ".join(p.reuses) or None} for p in plan], as_json)
 
-
+# %% ../nbs/72_cli.ipynb #67c6386c
 def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
     from senticompare.runner import check_writable, make_plan, run_plan, summarize
@@ -197,7 +197,7 @@ def quickstart(reports: Reports = Path("reports"), workers: Annotated[int, typer
     "Compare nine classifiers on the bundled reviews, offline."
     raise typer.Exit(run_suite(load_suite("quickstart"), reports, workers))
 
-
+# %% ../nbs/72_cli.ipynb #f4ecb06b
 def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: str, common: dict[str, Any]) -> Suite:
     "A suite out of the command line's lists; the classical baselines stand beside the models, always."
     try:
@@ -240,7 +240,7 @@ def benchmark(
     chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(models, methods, heads, seeds, own, given)
     raise typer.Exit(run_suite(chosen, reports, workers, dry_run))
 
-
+# %% ../nbs/72_cli.ipynb #147faebb
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     "The suite with the command line's options in every run."
     from dataclasses import asdict
@@ -289,7 +289,7 @@ def train(
     spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given})
     print_rows([_train(spec, output_dir)], as_json)
 
-
+# %% ../nbs/72_cli.ipynb #3d6c6712
 @app.command(name="train-all")
 def train_all(
     dataset: Dataset, models: Annotated[str | None, typer.Option(help="Models, comma-separated (default: every one of the registry).")] = None,
@@ -341,7 +341,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
         raise InputError("no text to answer: give texts, or --file with one text a line")
     return found
 
-
+# %% ../nbs/72_cli.ipynb #722ca679
 @app.command()
 def predict(
     checkpoint: Checkpoint,
@@ -403,7 +403,7 @@ def _interrupted() -> int:
     kill_children()
     return _fail("interrupted; finished runs are kept, the same command goes on from there", 130)
 
-
+# %% ../nbs/72_cli.ipynb #e1eb458f
 def run_command(arguments: Sequence[str] | None = None) -> int:
     "Run the command line and return its exit status."
     command = typer.main.get_command(app)

@@ -70,7 +70,7 @@ def rank_results(results: list[dict[str, Any]], metric: str = "accuracy") -> lis
 
     return sorted((r for r in results if r["status"] == "completed"), key=key)
 
-
+# %% ../nbs/61_compare.ipynb #06ba3b70
 def tie_groups(right: list[np.ndarray], alpha: float = 0.05) -> list[int]:
     "Group number (from 1) of each run, best first: tied with the group's leader unless the corrected test separates them."
     groups: list[int] = []
@@ -101,7 +101,7 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "inference_cost_per_1m_tokens": cost["per_1m_tokens_usd"],
     }  # fmt: skip
 
-
+# %% ../nbs/61_compare.ipynb #32dcb6a7
 def leaderboard(results: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], metric: str = "accuracy") -> list[dict[str, Any]]:
     "Flat rows, best first within each test set, with rank, tie_group and score; runs that are not ranked come last with None."
     rows: list[dict[str, Any]] = []

@@ -55,6 +55,8 @@ class Method:
 
 
 _TUNED_HEADS = ("classifier", "linear", "xgboost")
+
+# %% ../nbs/00_config.ipynb #117abab1
 METHODS = {
     m.name: m
     for m in (
@@ -132,7 +134,7 @@ TRAINING_DEFAULTS: dict[str, Any] = {
 }
 ADAPTER_DEFAULTS: dict[str, Any] = {"lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
 
-
+# %% ../nbs/00_config.ipynb #002c9e82
 def _resolve(spec: RunSpec) -> RunSpec:
     method = METHODS[spec.method]
     head = spec.head or ("majority" if spec.model == "majority" else method.heads[0])
@@ -160,7 +162,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "evals_per_epoch": (1, 100), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
 }  # fmt: skip
 
-
+# %% ../nbs/00_config.ipynb #67828357
 def _check_type(name: str, value: Any, annotation: str) -> Any:
     "The value in the field's type (an int may stand for a float), or an InputError."
     wanted = str(annotation).split(" | ")[0]

@@ -269,7 +269,7 @@ STAR_CLASSES: dict[int, Callable[[float], int | None]] = {
     5: lambda s: int(s) - 1,
 }
 
-
+# %% ../nbs/10_data.ipynb #85be5db3
 def parse_label(value: Any, stars: int | None) -> int | str:
     "A label as a whole number or a lower-case word; star ratings (1 to 5) as class numbers."
     if isinstance(value, (list, dict, bytes)):
@@ -360,7 +360,7 @@ def priority(text: str, seed: int) -> int:
     content = normal_form(text).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8, "big")).digest(), "big")
 
-
+# %% ../nbs/10_data.ipynb #4d165031
 @dataclass
 class Drawn:
     "What one pass over a table kept: rows by label in priority order, and what it saw."
@@ -522,7 +522,7 @@ def _tables_for(spec: RunSpec) -> tuple[dict[str, Table], DatasetSource | None, 
     origin = {part: tables[part].name if part in tables else f"drawn from {base.name}" for part in _PARTS}
     return tables, DATASETS.get(spec.dataset), origin
 
-
+# %% ../nbs/10_data.ipynb #e69c3e70
 def _draw_all(spec: RunSpec, tables: dict[str, Table], source: DatasetSource | None, bad: Counter[str]) -> tuple[dict[str, list[Row]], list[Drawn]]:
     parts: dict[str, list[Row]] = {}
     drawn: list[Drawn] = []

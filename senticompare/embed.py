@@ -201,7 +201,7 @@ def _fill(
             progress(done, len(missing))
     return done
 
-
+# %% ../nbs/30_embed.ipynb #cc636986
 def embed_texts(
     embedder: Embedder,
     texts: Sequence[str],  # n texts

@@ -130,7 +130,7 @@ def threads() -> int:
 
 LEAST_TREES = 10
 
-
+# %% ../nbs/31_heads.ipynb #4f0812e8
 @dataclass
 class XGBoostHead:
     "Gradient-boosted trees (depth 6, rate 0.1, at most 400), early stopping on validation."

@@ -116,7 +116,7 @@ def _memberships(value: Any) -> list[str]:
         return [str(v) for v in value] or ["none"]
     return [str(value)]
 
-
+# %% ../nbs/40_metrics.ipynb #794aa565
 def slices(frame: pd.DataFrame, right: np.ndarray, by: Sequence[str] = ("category", "domain", "stars", "flags")) -> dict[str, dict[str, Any]]:
     "Accuracy with its interval per slice: {by: {slice: {n, accuracy, ci95}}}; attributes with more than 20 slices are left out."
     columns: dict[str, list[list[str]]] = {"length": [[length_bucket(t)] for t in frame["text"]]}

@@ -69,7 +69,7 @@ def _folder_card(folder: Path) -> ModelCard:
     length = config.get("max_position_embeddings")
     return ModelCard(folder.name, kind="decoder" if decoder else "encoder", pooling=pooling, context_length=length, folder=str(folder.resolve()))
 
-
+# %% ../nbs/20_models.ipynb #a5f7c0da
 def find_model(name: str) -> ModelCard:
     "The card of an alias, a local folder or a Hub id; InputError with the nearest known name otherwise."
     folder = Path(name).expanduser()
@@ -96,7 +96,7 @@ def _packaged(package: str, sha256: str) -> str:
         raise InputError(f"package {package}: model.safetensors has SHA-256 {found[:16]}…, not the published {sha256[:16]}…: install it again")
     return str(folder)
 
-
+# %% ../nbs/20_models.ipynb #f6bac98d
 def model_source(card: ModelCard) -> tuple[str, str | None]:
     "What `from_pretrained` gets: a folder and None, or a Hub id and its pinned revision."
     local = card.folder or (_packaged(card.package, card.sha256) if card.package else "")
@@ -175,7 +175,7 @@ def nf4_config() -> Any:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute, llm_int8_skip_modules=HEAD_MODULES
     )
 
-
+# %% ../nbs/20_models.ipynb #6926ed3c
 def load_for_classification(card: ModelCard, classes: tuple[str, ...], quantized: bool = False) -> tuple[Any, list[str]]:
     "The model with a classification head, and the names of the modules whose weights are new."
     import torch

@@ -41,7 +41,7 @@ def figure_bundle(fig: Any) -> dict[str, Any]:
     "A figure as a notebook output that both JupyterLab and HTML pages show."
     return {"application/vnd.plotly.v1+json": json.loads(fig.to_json()), "text/html": figure_html(fig)}
 
-
+# %% ../nbs/62_plots.ipynb #536ba57d
 def write_plotly_js(folder: Path) -> Path:
     "Put the shared plotly.min.js into a reports folder (once)."
     from plotly.offline import get_plotlyjs
@@ -91,7 +91,7 @@ def learning_curve(history: Sequence[dict[str, Any]], title: str = "Learning cur
     fig.update_xaxes(title="step").update_yaxes(title="loss", secondary_y=False).update_yaxes(title="macro-F1", secondary_y=True)
     return style(fig, title, "training loss is the mean since the last point")
 
-
+# %% ../nbs/62_plots.ipynb #f5a3474d
 class LiveCurve:
     "A learning curve in the notebook that is redrawn as training goes on."
 
@@ -120,7 +120,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
     fig.update_xaxes(title="answer").update_yaxes(title="true class", autorange="reversed")
     return style(fig, "Confusion matrix", f"{counts.sum():,} test examples; percentages of the true class")
 
-
+# %% ../nbs/62_plots.ipynb #86e59a09
 def reliability_chart(table: pd.DataFrame, ece: float) -> Any:
     "Accuracy against confidence per bin; the diagonal is perfect calibration."
     import plotly.graph_objects as go
@@ -132,7 +132,7 @@ def reliability_chart(table: pd.DataFrame, ece: float) -> Any:
     fig.update_xaxes(title="confidence", range=[0, 1.02]).update_yaxes(title="accuracy", range=[0, 1.05])
     return style(fig, "Reliability", f"expected calibration error {ece:.3f}; {int(table['n'].sum()):,} test examples, larger points hold more")
 
-
+# %% ../nbs/62_plots.ipynb #1768df9d
 def latency_chart(milliseconds: Sequence[float], p50: float | None) -> Any:
     "Histogram of single-text latencies."
     import plotly.graph_objects as go

@@ -90,7 +90,7 @@ def hardware() -> dict[str, Any]:
         "python": platform.python_version(),
     }
 
-
+# %% ../nbs/42_resources.ipynb #d4967a4d
 PACKAGES = ("senticompare", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "xgboost", "numpy", "pandas")
 
 

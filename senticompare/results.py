@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-
+# %% ../nbs/60_results.ipynb #a4fdebfc
 def complete(result: dict[str, Any], reason: str = "not measured in this run") -> dict[str, Any]:
     "The result with every field of the contract; missing ones are None with a reason in `not_measured`."
     result = plain(result)
@@ -146,7 +146,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
         return None
     return value if is_result(value) else None
 
-
+# %% ../nbs/60_results.ipynb #7e31be0e
 def read_results(folder: Path) -> list[dict[str, Any]]:
     "Every result in a reports folder (and its subfolders), by run id; InputError when there is none."
     if not Path(folder).is_dir():

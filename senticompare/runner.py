@@ -55,7 +55,7 @@ class Planned:
         "The run's name."
         return self.spec.run_id
 
-
+# %% ../nbs/70_runner.ipynb #141a6b26
 def run_inputs(spec: RunSpec) -> dict[str, str]:
     "Fingerprints of a run's data and model; InputError when one of them is not there."
     return {"data": data_fingerprint(spec.dataset), "model": model_fingerprint(find_model(spec.model))}
@@ -82,7 +82,7 @@ def _reuses(spec: RunSpec, inputs: dict[str, str], planned: Sequence[Planned]) -
     earlier = next((p for p in planned if METHODS[p.spec.method].trains and training_hash(p.spec, p.inputs) == mine), None)
     return [f"the model that {earlier.run_id} trains"] if earlier else []
 
-
+# %% ../nbs/70_runner.ipynb #bb59d707
 def make_plan(specs: Sequence[RunSpec], reports: Path) -> list[Planned]:
     "Every run with its state and what it would reuse; raises InputError before anything is run."
     plan: list[Planned] = []
@@ -117,7 +117,7 @@ def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
         str(notebook), str(out), parameters, kernel_name="python3", **quiet, cwd=os.getcwd(), extra_arguments=["--IPKernelApp.log_level=40"]
     )
 
-
+# %% ../nbs/70_runner.ipynb #772e6ab1
 def _forget_paths(notebook: Path) -> None:
     "Leave the names of papermill's files in an executed notebook, not the folders of this machine."
     content = json.loads(notebook.read_text(encoding="utf-8"))
@@ -147,7 +147,7 @@ def _failure(planned: Planned, error: Exception) -> dict[str, Any]:
     result = {**new_result(planned.spec, planned.inputs), "status": "failed", "error": f"{name}: {first}"}
     return complete(result, "the run failed")
 
-
+# %% ../nbs/70_runner.ipynb #d8546b3b
 def run_one(planned: Planned, reports: Path) -> dict[str, Any]:
     "Do one run and return its result (completed, refused or failed)."
     from senticompare.results import read_result, write_result
@@ -176,7 +176,7 @@ Reporter = Callable[[Planned, dict[str, Any], int, int], None]  # (run, result, 
 # a CPU was spent in the kernel. Keeping the pages made one epoch 1.2 times faster (full 25.8 -> 21.6 s, LoRA 23.2 -> 19.3 s, measured in one run).
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
 
-
+# %% ../nbs/70_runner.ipynb #6a395bd7
 def set_threads(workers: int) -> int:
     "Divide the cores among the workers, for every library that the kernels load; returns threads per worker."
     threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or cores()) // workers)
@@ -210,7 +210,7 @@ def check_writable(reports: Path) -> None:
     except OSError as e:
         raise InputError(f"reports folder {reports} cannot be written: {e.strerror}; choose another with --reports") from None
 
-
+# %% ../nbs/70_runner.ipynb #cb907da3
 def kill_children() -> None:
     "End every kernel and measuring process that this process started."
     import psutil
@@ -221,7 +221,7 @@ def kill_children() -> None:
         except psutil.NoSuchProcess:
             continue
 
-
+# %% ../nbs/70_runner.ipynb #1924c985
 def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: Reporter | None = None) -> list[dict[str, Any]]:
     "Do every run that is not finished; a failed run does not stop the others, an interrupt ends the kernels and keeps what is finished."
     check_writable(reports)

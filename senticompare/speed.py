@@ -46,7 +46,7 @@ def time_singles(predict: Callable[[list[str]], Any], texts: Sequence[str], budg
         samples.append(time.perf_counter() - start)
     return samples
 
-
+# %% ../nbs/41_speed.ipynb #8afc37ca
 def time_batches(predict: Callable[[list[str]], Any], texts: Sequence[str], tokens: Sequence[int] | None, size: int, budget_s: float) -> dict[str, Any]:
     "Samples and real tokens per second when texts are answered `size` at a time."
     predict(list(texts[:size]))

@@ -73,7 +73,7 @@ def training_arguments(spec: RunSpec, rows: int, folder: Path, device: str) -> A
         report_to="none", disable_tqdm=True, log_level="error",
     )  # fmt: skip
 
-
+# %% ../nbs/21_tuning.ipynb #efdd5ffc
 def quality_of_logits(prediction: Any) -> dict[str, float]:
     "Accuracy and macro-F1 (0 to 1) of an EvalPrediction."
     from sklearn.metrics import accuracy_score, f1_score
@@ -150,7 +150,7 @@ def _record(trainer: Any, seconds: float, rows: int) -> dict[str, Any]:
         "history": history,
     }
 
-
+# %% ../nbs/21_tuning.ipynb #6d0ef2bb
 def fine_tune(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None = None) -> dict[str, Any]:
     """Train the run's model on its training split and save the best checkpoint in `folder`.
 
