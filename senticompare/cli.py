@@ -206,6 +206,10 @@ def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: s
         raise InputError(f"option --seeds: {seeds!r} is not a list of whole numbers like 1,2,3") from None
     base = {**common, "dataset": dataset, "seed": numbers}
     runs: list[dict[str, Any]] = [{"model": "majority", "method": "baseline"}, {"model": "tfidf", "method": "baseline", "head": ["linear", "xgboost"]}]
+    known = {h for m in METHODS.values() for h in m.heads}
+    for head in heads.split(",") if heads else ():
+        if head not in known:
+            raise InputError(f"option --heads: unknown head {head!r}{nearest(head, known)}")
     for method in methods.split(","):
         if method not in METHODS:
             raise InputError(f"option --methods: unknown method {method!r}{nearest(method, METHODS)}")
@@ -220,10 +224,10 @@ def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: s
 @app.command()
 def benchmark(
     suite: Annotated[str | None, typer.Option(help="Name of a suite, or a YAML file.")] = None,
-    models: Annotated[str, typer.Option(help="Models, comma-separated.")] = "all-MiniLM-L6-v2",
-    methods: Annotated[str, typer.Option(help="Methods, comma-separated.")] = "frozen",
+    models: Annotated[str | None, typer.Option(help="Models, comma-separated (default: all-MiniLM-L6-v2).")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, comma-separated (default: frozen).")] = None,
     heads: Annotated[str | None, typer.Option(help="Heads, comma-separated (default: all of the method's).")] = None,
-    dataset: MaybeDataset = None, seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "1", reports: Reports = Path("reports"),
+    dataset: MaybeDataset = None, seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated (default: 1).")] = None, reports: Reports = Path("reports"),
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; the cores are divided among them.")] = 1,
     engine: Annotated[str, typer.Option(help="local (ray is not in this version).")] = "local",
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None,
@@ -236,8 +240,12 @@ def benchmark(
         raise InputError(f"option --engine: {engine!r} is not in this version; use local")
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
                    skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
+    lists = {k: v for k, v in {"models": models, "methods": methods, "heads": heads, "seeds": seeds}.items() if v is not None}
+    if suite is not None and lists:
+        raise InputError(f"option --{next(iter(lists))}: a suite states its own; leave it out, or leave out --suite")
     own = "reviews" if dataset is None else dataset
-    chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(models, methods, heads, seeds, own, given)
+    matrix = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
+    chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(**matrix, dataset=own, common=given)
     raise typer.Exit(run_suite(chosen, reports, workers, dry_run))
 
 # %% ../nbs/72_cli.ipynb #147faebb

@@ -416,6 +416,8 @@ _NUMBERED = {2: _BINARY, 3: _THREE, 5: _FIVE}
 def classes_of(labels: Iterable[int | str], where: str) -> dict[int | str, str]:
     "Class name of each label, in class order; InputError for one class, more than five, or a mix of words and numbers."
     found = set(labels)
+    if not found:
+        raise InputError(f"{where}: no usable rows")
     if not 2 <= len(found) <= 5:
         some = ", ".join(map(repr, sorted(found, key=str)[:6]))
         count = f"{len(found)} class{'es' * (len(found) != 1)} ({some})"

@@ -79,6 +79,8 @@ OPTIONS = {
     "suite": (["benchmark", "--suite", "quikstart"], ["unknown suite", "did you mean 'quickstart'"]),
     "suite file": (["benchmark", "--suite", "nothing.yaml"], ["nothing.yaml", "does not exist"]),
     "seed": (["benchmark", "--seeds", "1,two"], ["--seeds", "whole numbers"]),
+    "seeds beside a suite": (["benchmark", "--suite", "quickstart", "--seeds", "1,2"], ["--seeds", "a suite states its own"]),
+    "heads that do not exist": (["benchmark", "--methods", "baseline", "--heads", "foo"], ["--heads", "unknown head"]),
     "value type": (["benchmark", "--epochs", "three"], ["--epochs", "valid number"]),
     "value range": (["benchmark", "--max-length", "1"], ["max_length", "outside"]),
     "train size": (["benchmark", "--train-size", "500"], ["400 usable rows", "500 asked"]),
