@@ -22,7 +22,7 @@ from .data import Splits
 from .embed import Embedder, embed_texts, load_embedder, make_embedder, run_windows
 from .heads import HEADS, TfidfEncoder, _softmax
 from .models import find_model, load_tokenizer
-from .tuning import Watcher, fine_tune, load_tuned
+from .tuning import Watcher, load_tuned
 
 # %% ../nbs/32_classifier.ipynb #b53bfbc6
 @dataclass
@@ -92,10 +92,22 @@ def tuned_embedder(spec: RunSpec, model: Any, tokenizer: Any, device: str, finge
     return make_embedder(backbone.base_model, tokenizer, find_model(spec.model).pooling, spec.max_length, device, fingerprint)
 
 
+def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> tuple[dict[str, Any], bool]:
+    "The training record of a tuned folder, and whether it was there already; a second process that wants the same model waits for it."
+    from filelock import FileLock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(folder) + ".lock"):
+        if (folder / "training.json").is_file():
+            return json.loads((folder / "training.json").read_text(encoding="utf-8")), True
+        from senticompare.training import fine_tune
+
+        return fine_tune(spec, splits, folder, watch), False
+
+
 def _tuned(spec: RunSpec, splits: Splits, inputs: dict[str, str], watch: Watcher | None) -> Classifier:
     folder, device = tuned_folder(spec, inputs), pick_device(spec.device)
-    reused = (folder / "training.json").is_file()
-    record = json.loads((folder / "training.json").read_text(encoding="utf-8")) if reused else fine_tune(spec, splits, folder, watch)
+    record, reused = _trained(spec, splits, folder, watch)
     tokenizer = load_tokenizer(find_model(spec.model))
     model = load_tuned(spec, folder, splits.classes, device)
     c = Classifier(spec, splits.classes, None, None, model, tokenizer, folder, {**record, "reused": reused})

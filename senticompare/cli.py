@@ -227,7 +227,8 @@ def benchmark(
     models: Annotated[str | None, typer.Option(help="Models, comma-separated (default: all-MiniLM-L6-v2).")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, comma-separated (default: frozen).")] = None,
     heads: Annotated[str | None, typer.Option(help="Heads, comma-separated (default: all of the method's).")] = None,
-    dataset: MaybeDataset = None, seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated (default: 1).")] = None, reports: Reports = Path("reports"),
+    dataset: MaybeDataset = None, seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated (default: 1).")] = None,
+    reports: Reports = Path("reports"),
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time; the cores are divided among them.")] = 1,
     engine: Annotated[str, typer.Option(help="local (ray is not in this version).")] = "local",
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None,
@@ -244,7 +245,7 @@ def benchmark(
     if suite is not None and lists:
         raise InputError(f"option --{next(iter(lists))}: a suite states its own; leave it out, or leave out --suite")
     own = "reviews" if dataset is None else dataset
-    matrix = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
+    matrix: dict[str, Any] = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
     chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(**matrix, dataset=own, common=given)
     raise typer.Exit(run_suite(chosen, reports, workers, dry_run))
 

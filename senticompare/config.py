@@ -97,6 +97,7 @@ class RunSpec:
     scheduler: str | None = None  # linear or cosine
     patience: int | None = None  # evaluations without a better validation macro-F1
     evals_per_epoch: int | None = None
+    average_share: float | None = None  # window of the averaged weights, as a share of the run's steps; 0: no averaging
     lora_r: int | None = None
     lora_alpha: int | None = None
     lora_dropout: float | None = None
@@ -131,6 +132,7 @@ TRAINING_DEFAULTS: dict[str, Any] = {
     "scheduler": "linear",
     "patience": 3,
     "evals_per_epoch": 2,
+    "average_share": 0.05,
 }
 ADAPTER_DEFAULTS: dict[str, Any] = {"lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
 
@@ -159,7 +161,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9),
     "augment": (0, 2), "max_length": (4, 131072), "epochs": (0.001, 1000), "batch_size": (1, 4096),
     "learning_rate": (1e-8, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9), "patience": (1, 1000),
-    "evals_per_epoch": (1, 100), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
+    "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
 }  # fmt: skip
 
 # %% ../nbs/00_config.ipynb #67828357
