@@ -21,7 +21,7 @@ from .config import METHODS, InputError, RunSpec, home, make_spec, pick_device, 
 from .data import Splits
 from .embed import Embedder, embed_texts, load_embedder, make_embedder, run_windows
 from .heads import HEADS, TfidfEncoder, _softmax
-from .models import find_model, load_tokenizer
+from .models import find_model, load_tokenizer, usable_length
 from .tuning import Watcher, load_tuned
 
 # %% ../nbs/32_classifier.ipynb #b53bfbc6
@@ -52,7 +52,8 @@ class Classifier:
             answers = np.asarray(self.head.predict_proba(self.features(texts, cache)), dtype=np.float64)
             return answers / answers.sum(1, keepdims=True)  # XGBoost's float32 rows miss 1 by a little
         device = str(next(self.model.parameters()).device)
-        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, self.spec.max_length, device)
+        limit = usable_length(self.model.config, self.tokenizer, self.spec.max_length)
+        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, limit, device)
         return _softmax(np.concatenate(list(windows)).astype(np.float64))
 
 # %% ../nbs/32_classifier.ipynb #78dc42a4

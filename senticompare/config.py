@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['METHODS', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'InputError', 'nearest', 'Method', 'RunSpec', 'slug', 'make_spec',
            'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'load_suite', 'home',
-           'atomic_path', 'write_text', 'pick_device', 'cores', 'set_seed']
+           'atomic_path', 'write_text', 'pick_device', 'cores', 'set_seed', 'quiet']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -45,7 +47,7 @@ class Method:
     summary: str
     heads: tuple[str, ...]  # the first is the default
     learning_rate: float | None = None  # None: no weights of the model are trained
-    adapter: bool = False  # trains a low-rank adapter (peft) instead of the weights
+    adapter: str = ""  # what peft trains beside the frozen weights: lora, dora, rslora or ia3
     quantized: bool = False  # the frozen weights are held in 4-bit NF4
 
     @property
@@ -63,8 +65,12 @@ METHODS = {
         Method("baseline", "no language model: majority class, or TF-IDF and a classical head", ("linear", "xgboost")),
         Method("frozen", "embeddings of the untouched model under a trained head", ("linear", "xgboost")),
         Method("full", "every weight is trained", _TUNED_HEADS, 1e-4),
-        Method("lora", "low-rank adapters on the attention projections", _TUNED_HEADS, 1e-3, adapter=True),
-        Method("qlora", "LoRA over weights held in 4-bit NF4", _TUNED_HEADS, 1e-3, adapter=True, quantized=True),
+        Method("lora", "low-rank adapters on the attention projections", _TUNED_HEADS, 1e-3, "lora"),
+        Method("qlora", "LoRA over weights held in 4-bit NF4", _TUNED_HEADS, 1e-3, "lora", quantized=True),
+        Method("dora", "LoRA whose direction and length are trained apart (Liu et al. 2024)", _TUNED_HEADS, 1e-3, "dora"),
+        Method("rslora", "LoRA scaled by the root of its rank (Kalajdzievski 2023)", _TUNED_HEADS, 5e-4, "rslora"),
+        Method("ia3", "learned scales on keys, values and feed-forward activations (Liu et al. 2022)", _TUNED_HEADS, 5e-3, "ia3"),
+        Method("bitfit", "only the bias terms are trained (Ben Zaken et al. 2022)", _TUNED_HEADS, 1e-3),
     )
 }
 
@@ -92,6 +98,9 @@ class RunSpec:
     epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    gradient_accumulation: int | None = None  # batches per optimiser step; None: 1
+    gradient_checkpointing: bool = False  # recompute activations in the backward pass: slower, far less memory
+    precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where a GPU has it, else float32
     weight_decay: float | None = None
     warmup_ratio: float | None = None
     scheduler: str | None = None  # linear or cosine
@@ -141,7 +150,7 @@ def _resolve(spec: RunSpec) -> RunSpec:
     method = METHODS[spec.method]
     head = spec.head or ("majority" if spec.model == "majority" else method.heads[0])
     filled: dict[str, Any] = {"head": head}
-    tables = [({**TRAINING_DEFAULTS, "learning_rate": method.learning_rate}, method.trains), (ADAPTER_DEFAULTS, method.adapter)]
+    tables = [({**TRAINING_DEFAULTS, "learning_rate": method.learning_rate}, method.trains), (ADAPTER_DEFAULTS, method.adapter not in ("", "ia3"))]
     for defaults, used in tables:
         for name, default in defaults.items():
             given = getattr(spec, name)
@@ -153,13 +162,14 @@ def _resolve(spec: RunSpec) -> RunSpec:
 # %% ../nbs/00_config.ipynb #3104019f
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "scheduler": ("linear", "cosine"),
+    "precision": ("float32", "bfloat16", "float16"),
     "device": ("auto", "cuda", "mps", "cpu"),
     "stars": (2, 3, 5),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1), "data_seed": (0, 2**31 - 1),
     "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9),
-    "augment": (0, 2), "max_length": (4, 131072), "epochs": (0.001, 1000), "batch_size": (1, 4096),
+    "augment": (0, 2), "max_length": (4, 131072), "epochs": (0.001, 1000), "batch_size": (1, 4096), "gradient_accumulation": (1, 4096),
     "learning_rate": (1e-8, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9), "patience": (1, 1000),
     "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
 }  # fmt: skip
@@ -374,3 +384,14 @@ def set_seed(seed: int) -> None:
     from transformers import set_seed as set_all
 
     set_all(seed)
+
+# %% ../nbs/00_config.ipynb #65dde657
+def quiet() -> None:
+    "Silence transformers' progress bars and advice (errors still show)."
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\..*")

@@ -19,7 +19,7 @@ import numpy as np
 
 from .config import pick_device
 from .data import text_key
-from .models import ModelCard, load_backbone, load_tokenizer, model_fingerprint
+from .models import ModelCard, load_backbone, load_tokenizer, model_fingerprint, usable_length
 
 # %% ../nbs/30_embed.ipynb #73323232
 def pool(
@@ -129,7 +129,7 @@ class Embedder:
 # %% ../nbs/30_embed.ipynb #d8645f2b
 def make_embedder(model: Any, tokenizer: Any, pooling: str, max_length: int, device: str, fingerprint: str) -> Embedder:
     "An embedder around a loaded model; the cache key mixes the weights, the pooling and the limit."
-    limit = min(max_length, getattr(model.config, "max_position_embeddings", None) or max_length)
+    limit = usable_length(model.config, tokenizer, max_length)
     key = hashlib.sha256(f"{fingerprint}|{pooling}|{limit}|float32".encode()).hexdigest()[:16]
     return Embedder(model, tokenizer, pooling, limit, device, key)
 

@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from .config import RunSpec, atomic_path, pick_device, write_text
+from .config import METHODS, RunSpec, atomic_path, pick_device, write_text
 from .data import Splits
-from .models import count_parameters, find_model, load_tokenizer
+from .models import count_parameters, find_model, load_tokenizer, usable_length
 from .tuning import Watcher, trainable_model
 
 # %% ../nbs/22_training.ipynb #7838edef
@@ -38,14 +38,17 @@ def training_arguments(spec: RunSpec, rows: int, folder: Path, device: str) -> T
     "transformers' TrainingArguments for a resolved run of `rows` training examples."
     import torch
 
-    batch = spec.batch_size or 32
-    every = max(1, math.ceil(rows / batch) // (spec.evals_per_epoch or 1))
+    batch, pieces = spec.batch_size or 32, spec.gradient_accumulation or 1
+    every = max(1, math.ceil(rows / batch / pieces) // (spec.evals_per_epoch or 1))
+    precision = spec.precision or ("bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32")
+    paged = device == "cuda" and METHODS[spec.method].quantized
     return TrainingArguments(
         output_dir=str(folder), seed=spec.seed, data_seed=spec.seed, num_train_epochs=spec.epochs or 1,
-        per_device_train_batch_size=batch, per_device_eval_batch_size=64, learning_rate=spec.learning_rate or 1e-4,
+        per_device_train_batch_size=batch, gradient_accumulation_steps=pieces,
+        gradient_checkpointing=spec.gradient_checkpointing, per_device_eval_batch_size=64, learning_rate=spec.learning_rate or 1e-4,
         weight_decay=spec.weight_decay or 0.0, warmup_steps=spec.warmup_ratio or 0.0, lr_scheduler_type=spec.scheduler or "linear",
-        optim="adamw_torch_fused", train_sampling_strategy="group_by_length", use_cpu=device == "cpu",
-        bf16=device == "cuda" and torch.cuda.is_bf16_supported(), dataloader_pin_memory=device == "cuda",
+        optim="paged_adamw_8bit" if paged else "adamw_torch_fused", train_sampling_strategy="group_by_length", use_cpu=device == "cpu",
+        bf16=precision == "bfloat16", fp16=precision == "float16", dataloader_pin_memory=device == "cuda",
         eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
         logging_steps=max(1, every // 5), metric_for_best_model="f1_macro", greater_is_better=True,
         report_to="none", disable_tqdm=True, log_level="error",
@@ -192,8 +195,9 @@ class Watching(TrainerCallback):  # type: ignore[misc]
 # %% ../nbs/22_training.ipynb #1d88f1b2
 def _trainer(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> AveragedTrainer:
     tokenizer = load_tokenizer(find_model(spec.model))
-    train, validation = (examples(f, tokenizer, spec.max_length) for f in (splits.train, splits.validation))
     model = trainable_model(spec, splits.classes)
+    limit = usable_length(model.config, tokenizer, spec.max_length)
+    train, validation = (examples(f, tokenizer, limit) for f in (splits.train, splits.validation))
     arguments = training_arguments(spec, len(train), folder, pick_device(spec.device))
     average = WeightAverage(model, (spec.average_share or 0.0) * total_steps(arguments, len(train)))
     callbacks = [EarlyStoppingCallback(spec.patience or 3), Averaging(average), *([Watching(watch)] if watch else [])]
