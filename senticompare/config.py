@@ -95,6 +95,8 @@ class RunSpec:
     test_size: int | None = None
     augment: float = 0.0  # extra noisy copies of training rows, as a share of them (0 to 2)
     max_length: int = 256  # tokens
+    truncation_limit: float | None = None  # largest share of test texts that may be cut, 0 to 1; None: half
+    tune: int | None = None  # settings tried on validation, the defaults among them; None: the defaults alone
     epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -157,6 +159,8 @@ def _resolve(spec: RunSpec) -> RunSpec:
             filled[name] = (default if given is None else given) if used else None
     if not method.adapter:
         filled["target_modules"] = None
+    if not method.trains:
+        filled |= {"gradient_accumulation": None, "gradient_checkpointing": False, "precision": None, "tune": None}
     return replace(spec, **filled)
 
 # %% ../nbs/00_config.ipynb #3104019f
@@ -167,10 +171,9 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "stars": (2, 3, 5),
 }
 _RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**31 - 1), "data_seed": (0, 2**31 - 1),
-    "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9),
-    "augment": (0, 2), "max_length": (4, 131072), "epochs": (0.001, 1000), "batch_size": (1, 4096), "gradient_accumulation": (1, 4096),
-    "learning_rate": (1e-8, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9), "patience": (1, 1000),
+    "seed": (0, 2**31 - 1), "data_seed": (0, 2**31 - 1), "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9), "augment": (0, 2),
+    "max_length": (4, 131072), "truncation_limit": (0, 1), "tune": (2, 1000), "epochs": (0.001, 1000), "batch_size": (1, 4096),
+    "gradient_accumulation": (1, 4096), "learning_rate": (1e-8, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9), "patience": (1, 1000),
     "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
 }  # fmt: skip
 
@@ -234,7 +237,7 @@ def spec_hash(spec: RunSpec, inputs: dict[str, str]) -> str:
 
 def training_hash(spec: RunSpec, inputs: dict[str, str]) -> str:
     "The same without the head and the variant's name: runs that differ only there share one trained model."
-    return spec_hash(replace(spec, head=METHODS[spec.method].heads[0], variant=""), inputs)
+    return spec_hash(replace(spec, head=METHODS[spec.method].heads[0], variant="", truncation_limit=None), inputs)
 
 # %% ../nbs/00_config.ipynb #1a3a92b8
 @dataclass(frozen=True)

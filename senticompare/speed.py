@@ -109,6 +109,15 @@ def _peak_device_mb(device: str) -> float | None:
     return round(torch.cuda.max_memory_allocated() / 1e6, 1)
 
 # %% ../nbs/41_speed.ipynb #71eb6864
+def _alone_and_together(predict: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[str, Any]:
+    "Probabilities of a short and a long text and six between, one by one and as pairs of unequal length that share a padded batch."
+    by_length = sorted(texts, key=len)
+    some = [by_length[i] for i in np.linspace(0, len(by_length) - 1, min(8, len(by_length))).astype(int)]
+    pairs = [predict([some[i], some[-1 - i]]) for i in range(len(some) // 2)]
+    together = [p[0] for p in pairs] + ([predict([some[len(some) // 2]])[0]] if len(some) % 2 else []) + [p[1] for p in reversed(pairs)]
+    return {"alone": [predict([t])[0].tolist() for t in some], "together": [row.tolist() for row in together]}
+
+# %% ../nbs/41_speed.ipynb #68d5ca5d
 def probe(request_file: str) -> None:
     "Entry of the fresh process: answer the request in `request_file` beside it as `answer.json`."
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
@@ -131,6 +140,8 @@ def probe(request_file: str) -> None:
     answer |= _measure(classifier, texts, request["budget_s"])
     answer["peak_rss_mb"] = peak_rss_mb()  # before the parity check below, which answers a larger batch
     answer["parity"] = classifier.predict_proba(request["parity_texts"]).tolist()
+    if request["transformer"]:
+        answer |= _alone_and_together(classifier.predict_proba, request["parity_texts"])
     Path(request_file).with_name("answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 # %% ../nbs/41_speed.ipynb #fb847228
