@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
-           'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Checkpoint', 'app', 'FORMATS',
-           'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite', 'quickstart',
-           'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'compare', 'report', 'run_command', 'main']
+           'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
+           'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'compare', 'report', 'run_command',
+           'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -40,6 +42,8 @@ Epochs = Annotated[float | None, typer.Option(help="Passes over the training set
 BatchSize = Annotated[int | None, typer.Option(help="Training examples in one step.")]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Learning rate (default: the method's own).")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Tune = Annotated[int | None, typer.Option(min=2, help="Settings to try on validation, the defaults among them; the best is kept.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Any other setting of a run as name=value, for example lora_r=16; repeatable.")]
 Checkpoint = Annotated[Path, typer.Option(help="Folder that 'train' or a run wrote.")]
 
 _PURPOSE = "Which small language model to ship for sentiment analysis, and how sure one can be."
@@ -65,6 +69,19 @@ def _global(
 def _given(**values: Any) -> dict[str, Any]:
     "The options that were given, for `make_spec`."
     return {k: v for k, v in values.items() if v is not None and v is not False} | ({"device": _state["device"]} if _state["device"] != "auto" else {})
+
+# %% ../nbs/72_cli.ipynb #da55b138
+def _settings(given: list[str] | None) -> dict[str, Any]:
+    "`name=value` pairs as a dictionary for `make_spec`."
+    import yaml
+
+    found = {}
+    for one in given or []:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise InputError(f"option --set: {one!r} is not name=value, for example lora_r=16")
+        found[name.strip().replace("-", "_")] = value if re.search(r"_modules$|_column$", name) else yaml.safe_load(value)
+    return found
 
 # %% ../nbs/72_cli.ipynb #9319fe48
 def _cell(value: Any) -> str:
@@ -234,13 +251,15 @@ def benchmark(
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None,
     text_column: TextColumn = None, label_column: LabelColumn = None, stars: Stars = None, skip_bad_rows: SkipBad = False,
     max_length: MaxLength = None, epochs: Epochs = None, batch_size: BatchSize = None, learning_rate: Rate = None,
+    tune: Tune = None, settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what each would reuse; run nothing.")] = False,
 ) -> None:  # fmt: skip
     "Run a matrix of models, methods and seeds through papermill, skip what is finished, then summarise."
     if engine != "local":
         raise InputError(f"option --engine: {engine!r} is not in this version; use local")
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
-                   skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
+                   skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+                   tune=tune) | _settings(settings)  # fmt: skip
     lists = {k: v for k, v in {"models": models, "methods": methods, "heads": heads, "seeds": seeds}.items() if v is not None}
     if suite is not None and lists:
         raise InputError(f"option --{next(iter(lists))}: a suite states its own; leave it out, or leave out --suite")
@@ -264,15 +283,17 @@ def _watch(history: list[dict[str, Any]], total: int) -> None:
         print(f"step {last['step']:,} of {total:,}: validation macro-F1 {last['val_f1_macro']:.4f}", file=sys.stderr)
 
 
-def _train(spec: RunSpec, output: Path | None) -> dict[str, Any]:
+def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
     "Train one run, save its checkpoint, and score it on validation and test."
-    from senticompare.classifier import save_classifier, train_classifier
+    from senticompare.classifier import discard_unfinished, save_classifier, train_classifier
     from senticompare.data import load_splits
     from senticompare.metrics import quality
     from senticompare.runner import run_inputs, set_threads
 
     set_threads(1)
     inputs, splits = run_inputs(spec), load_splits(spec)
+    if not resume:
+        discard_unfinished(spec, inputs)
     trained = train_classifier(spec, splits, inputs, _watch)
     folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
     held_out = {"validation": splits.validation, "test": splits.test}
@@ -288,15 +309,17 @@ def train(
     method: Annotated[str, typer.Option(help="See 'senticompare methods'.")],
     head: Annotated[str | None, typer.Option(help="classifier, linear or xgboost.")] = None, seed: int = 1,
     output_dir: Annotated[Path | None, typer.Option(help="Where the checkpoint goes.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where training with the same settings was cut off.")] = False,
     train_size: TrainSize = None, val_size: ValSize = None, test_size: TestSize = None,
     text_column: TextColumn = None, label_column: LabelColumn = None, stars: Stars = None, skip_bad_rows: SkipBad = False,
-    max_length: MaxLength = None, epochs: Epochs = None, batch_size: BatchSize = None, learning_rate: Rate = None, as_json: AsJson = False,
+    max_length: MaxLength = None, epochs: Epochs = None, batch_size: BatchSize = None, learning_rate: Rate = None,
+    tune: Tune = None, settings: Settings = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Train one model and save its checkpoint."
-    given = _given(head=head, train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
-                   skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)  # fmt: skip
-    spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given})
-    print_rows([_train(spec, output_dir)], as_json)
+    given = _given(head=head, train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column,
+                   stars=stars, skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, tune=tune)  # fmt: skip
+    spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given, **_settings(settings)})
+    print_rows([_train(spec, output_dir, resume)], as_json)
 
 # %% ../nbs/72_cli.ipynb #3d6c6712
 @app.command(name="train-all")
@@ -312,7 +335,15 @@ def train_all(
     names = models.split(",") if models else [c.alias for c in MODELS.values() if c.kind != "baseline"]
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, epochs=epochs)
     specs = [make_spec({"model": m, "dataset": dataset, "method": method, **given}) for m in names]
-    print_rows([_train(s, output_dir / s.run_id if output_dir else None) for s in specs], as_json)
+    rows, failed = [], 0
+    for spec in specs:
+        try:
+            rows.append(_train(spec, output_dir / spec.run_id if output_dir else None))
+        except InputError as e:  # one model that cannot be had does not stop the others
+            failed += 1
+            print(f"error: {e}", file=sys.stderr)
+    print_rows(rows, as_json) if rows else None
+    raise typer.Exit(int(failed > 0))
 
 # %% ../nbs/72_cli.ipynb #f393413b
 @app.command()
