@@ -20,7 +20,7 @@ import numpy as np
 from .config import METHODS, InputError, RunSpec, home, make_spec, pick_device, training_hash, write_text
 from .data import Splits
 from .embed import Embedder, embed_texts, load_embedder, make_embedder, run_windows
-from .heads import HEADS, TfidfEncoder, _softmax
+from .heads import HEADS, TfidfEncoder, softmax
 from .models import find_model, load_tokenizer, usable_length
 from .search import search
 from .tuning import Watcher, load_tuned
@@ -55,7 +55,7 @@ class Classifier:
         device = str(next(self.model.parameters()).device)
         limit = usable_length(self.model.config, self.tokenizer, self.spec.max_length)
         windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, limit, device)
-        return _softmax(np.concatenate(list(windows)).astype(np.float64))
+        return softmax(np.concatenate(list(windows)).astype(np.float64))
 
 # %% ../nbs/32_classifier.ipynb #78dc42a4
 def embedding_cache() -> Path:
@@ -114,11 +114,17 @@ def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
         return (search(fine_tune, spec, splits, folder, watch) if spec.tune else fine_tune(spec, splits, folder, watch)), False
 
 
+def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str) -> Any:
+    from senticompare.inference import for_inference
+
+    return for_inference(load_tuned(spec, folder, classes, device))
+
+
 def _tuned(spec: RunSpec, splits: Splits, inputs: dict[str, str], watch: Watcher | None) -> Classifier:
     folder, device = tuned_folder(spec, inputs), pick_device(spec.device)
     record, reused = _trained(spec, splits, folder, watch)
     tokenizer = load_tokenizer(find_model(spec.model))
-    model = load_tuned(spec, folder, splits.classes, device)
+    model = _ready(spec, folder, splits.classes, device)
     c = Classifier(spec, splits.classes, None, None, model, tokenizer, folder, {**record, "reused": reused})
     if spec.head == "classifier":
         return c
@@ -208,7 +214,7 @@ def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str
     place = pick_device(device)
     if not METHODS[spec.method].trains:
         return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place), head)
-    tokenizer, model = load_tokenizer(find_model(spec.model)), load_tuned(spec, folder / "model", classes, place)
+    tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place)
     encoder = tuned_embedder(spec, model, tokenizer, place, str(folder)) if head is not None else None
     return Classifier(spec, classes, encoder, head, model, tokenizer)
 

@@ -6,8 +6,8 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
-           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'compare', 'report', 'run_command',
-           'main']
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'compare', 'report',
+           'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -317,7 +317,8 @@ def train(
 ) -> None:  # fmt: skip
     "Train one model and save its checkpoint."
     given = _given(head=head, train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column,
-                   stars=stars, skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, tune=tune)  # fmt: skip
+                   stars=stars, skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+                   tune=tune)  # fmt: skip
     spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given, **_settings(settings)})
     print_rows([_train(spec, output_dir, resume)], as_json)
 
@@ -346,17 +347,24 @@ def train_all(
     raise typer.Exit(int(failed > 0))
 
 # %% ../nbs/72_cli.ipynb #f393413b
+def _loaded(folder: Path) -> Any:
+    "The classifier of a checkpoint or of an export."
+    from senticompare.classifier import load_classifier
+    from senticompare.export import is_export, load_export
+
+    return load_export(folder) if is_export(folder) else load_classifier(folder, _state["device"])
+
+# %% ../nbs/72_cli.ipynb #545406f2
 @app.command()
 def evaluate(
     checkpoint: Checkpoint, dataset: Dataset, test_size: TestSize = None,
     text_column: TextColumn = None, label_column: LabelColumn = None, stars: Stars = None, skip_bad_rows: SkipBad = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Quality of a trained checkpoint on a dataset's test split."
-    from senticompare.classifier import load_classifier
     from senticompare.data import load_splits
     from senticompare.metrics import quality
 
-    classifier = load_classifier(checkpoint, _state["device"])
+    classifier = _loaded(checkpoint)
     given = _given(test_size=test_size, text_column=text_column, label_column=label_column, stars=stars, skip_bad_rows=skip_bad_rows)
     splits = load_splits(make_spec({"dataset": dataset, **given}))
     if splits.classes != classifier.classes:
@@ -390,17 +398,34 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     "Labels and probabilities of texts."
-    from senticompare.classifier import load_classifier
     from senticompare.data import clean_text
 
     wanted = _texts(text, file)
-    classifier = load_classifier(checkpoint, _state["device"])
+    classifier = _loaded(checkpoint)
     proba = classifier.predict_proba([clean_text(t) for t in wanted])
     rows = []
     for text_, p in zip(wanted, proba, strict=True):
         chances = {c: round(float(x), 4) for c, x in zip(classifier.classes, p, strict=True)}
         rows.append({"text": text_ if as_json else text_[:80], "label": classifier.classes[p.argmax()], **chances})
     print_rows(rows, as_json)
+
+# %% ../nbs/72_cli.ipynb #b16e97d0
+@app.command()
+def export(
+    checkpoint: Checkpoint, to: Annotated[str, typer.Option(help="safetensors or onnx.")], output: Annotated[Path, typer.Option(help="New folder.")],
+    quantize: Annotated[str | None, typer.Option(help="int8 (ONNX only).")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    "Write a checkpoint as a folder that runs elsewhere, with a model card."
+    if to not in ("safetensors", "onnx"):
+        raise InputError(f"option --to: unknown format {to!r}{nearest(to, ('safetensors', 'onnx'))}")
+    if quantize not in (None, "int8"):
+        raise InputError(f"option --quantize: unknown value {quantize!r}; known: int8")
+    if quantize and to != "onnx":
+        raise InputError("option --quantize: int8 goes with --to onnx")
+    from senticompare.export import export_classifier
+
+    checked = export_classifier(checkpoint, output, to, quantize == "int8")
+    print_rows([{"export": str(output), **checked}], as_json)
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()

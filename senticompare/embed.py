@@ -35,7 +35,8 @@ def pool(
     if how == "mean":
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
-    return hidden[range(len(hidden)), mask.sum(1) - 1]
+    last = (mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])
+    return hidden.gather(1, last).squeeze(1)
 
 # %% ../nbs/30_embed.ipynb #97ceca6a
 def plan_batches(
@@ -136,8 +137,10 @@ def make_embedder(model: Any, tokenizer: Any, pooling: str, max_length: int, dev
 
 def load_embedder(card: ModelCard, max_length: int = 256, device: str = "auto") -> Embedder:
     "The untouched model of a registry row as an embedder."
+    from senticompare.inference import for_inference
+
     place = pick_device(device)
-    return make_embedder(load_backbone(card, place), load_tokenizer(card), card.pooling, max_length, place, model_fingerprint(card))
+    return make_embedder(for_inference(load_backbone(card, place)), load_tokenizer(card), card.pooling, max_length, place, model_fingerprint(card))
 
 # %% ../nbs/30_embed.ipynb #257b1395
 class VectorStore:

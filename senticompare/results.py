@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEMA_VERSION', 'SHAPE', 'BLOCKS', 'REASONS', 'new_result', 'plain', 'complete', 'data_block', 'predictions_frame',
-           'write_predictions', 'write_result', 'is_result', 'read_result', 'read_results', 'read_predictions']
+           'write_predictions', 'write_result', 'attach_result', 'is_result', 'read_result', 'read_results',
+           'read_predictions']
 
 # %% ../nbs/60_results.ipynb #af158756
 import json
@@ -128,6 +129,11 @@ def write_result(folder: Path, result: dict[str, Any]) -> Path:
     path = folder / f"{result['run_id']}.json"
     write_text(path, json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False))
     return path
+
+# %% ../nbs/60_results.ipynb #f27cb9e1
+def attach_result(checkpoint: Path, result: dict[str, Any]) -> None:
+    "Put a run's result into its checkpoint as `result.json`."
+    write_text(checkpoint / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
 
 # %% ../nbs/60_results.ipynb #2fbdf991
 def is_result(value: Any) -> bool:

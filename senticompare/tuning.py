@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TARGETS', 'Watcher', 'Targets', 'adapter_targets', 'head_modules', 'adapter_config', 'add_adapter', 'free_biases',
-           'trainable_model', 'load_tuned']
+           'trainable_model', 'merged', 'load_tuned']
 
 # %% ../nbs/21_tuning.ipynb #10a6d9ca
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def trainable_model(spec: RunSpec, classes: tuple[str, ...]) -> Any:
 Watcher = Callable[[list[dict[str, Any]], int], None]
 
 # %% ../nbs/21_tuning.ipynb #b8b3290d
-def _merged(model: Any) -> Any:
+def merged(model: Any) -> Any:
     "A plain model with the adapter in its weights. Saved heads are unwrapped first: peft's own merging of IA3 fails on a head of several layers."
     from peft.utils.other import ModulesToSaveWrapper
 
@@ -125,5 +125,5 @@ def load_tuned(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: st
     base, _ = load_for_classification(find_model(spec.model), classes, method.quantized, True, device)
     model = PeftModel.from_pretrained(base, str(folder))
     if merge and not method.quantized:
-        model = _merged(model)
+        model = merged(model)
     return model.eval() if method.quantized else model.to(device).eval()

@@ -1,4 +1,4 @@
-"""Every architecture in every way of tuning: trained on its tiny twin, saved, read back by a fresh process, asked again; padded left and right, alone and in a batch."""
+"""Every architecture in every way of tuning, on its tiny twin: read back by a fresh process it answers the same, padded left or right, alone or in a batch."""
 
 import importlib.util
 import json

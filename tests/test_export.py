@@ -1,0 +1,88 @@
+"""Exports answer like the original, in software that has never heard of this package."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from senticompare.classifier import load_classifier, save_classifier, train_classifier
+from senticompare.config import InputError, make_spec
+from senticompare.data import load_splits
+from senticompare.export import export_classifier, load_export
+
+SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "learning_rate": 0.01}
+TEXTS = ["a fine film", "it broke after one day and nobody ever answered", "meh", "okay " * 60]
+WITHOUT_US = "import sys; sys.modules['senticompare'] = None; import json; texts = json.loads(sys.argv[2]); folder = sys.argv[1]\n"
+PIPELINE = WITHOUT_US + """
+from transformers import pipeline
+answers = pipeline("text-classification", folder, device="cpu")(texts, truncation=True, top_k=None)
+print("ANSWER", json.dumps([{a["label"]: a["score"] for a in one} for one in answers]))
+"""
+ONNX = WITHOUT_US + """
+import numpy as np, onnxruntime
+from transformers import AutoConfig, AutoTokenizer
+batch = AutoTokenizer.from_pretrained(folder)(texts, padding=True, truncation=True, return_tensors="np")
+logits = onnxruntime.InferenceSession(folder + "/model.onnx").run(None, {k: batch[k].astype("int64") for k in ("input_ids", "attention_mask")})[0]
+p = np.exp(logits - logits.max(1, keepdims=True)); p /= p.sum(1, keepdims=True)
+names = AutoConfig.from_pretrained(folder).id2label
+print("ANSWER", json.dumps([{names[i]: float(x) for i, x in enumerate(row)} for row in p]))
+"""
+
+
+def elsewhere(script, folder):
+    done = subprocess.run([sys.executable, "-c", script, str(folder), json.dumps(TEXTS)], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.split("ANSWER", 1)[1])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A function from model, method and head to a trained checkpoint's folder."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SENTICOMPARE_HOME", str(home))
+
+        def made(model, method, head):
+            sizes = SMALL if method != "frozen" else {"max_length": 48}
+            spec = make_spec({**sizes, "model": model, "method": method, "head": head})
+            folder = home / "-".join((model.replace(":", "_"), method, head))
+            return folder if folder.exists() else save_classifier(train_classifier(spec, load_splits(spec), {"data": "test"}), folder)
+
+        yield made
+
+
+@pytest.mark.parametrize("model", ["tiny:roberta-base", "tiny:distilbert-base", "tiny:gemma-2-2b", "tiny:tinyllama-1.1b", "all-MiniLM-L6-v2"])
+@pytest.mark.parametrize("to", ["safetensors", "onnx"])
+def test_plain_software_gives_the_same_probabilities(checkpoint, tmp_path, model, to):
+    source = checkpoint(model, "lora", "classifier")
+    export_classifier(source, tmp_path / "out", to)
+    classifier = load_classifier(source, "cpu")
+    expected = classifier.predict_proba(TEXTS)
+    found = elsewhere(PIPELINE if to == "safetensors" else ONNX, tmp_path / "out")
+    assert np.abs(np.array([[one[c] for c in classifier.classes] for one in found]) - expected).max() < 1e-4
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert "README.md" in names and not [n for n in names if n.endswith((".bin", ".pt", ".pkl"))]
+
+
+@pytest.mark.parametrize("method, head", [("qlora", "classifier"), ("ia3", "classifier"), ("full", "linear"), ("lora", "xgboost"), ("frozen", "linear")])
+@pytest.mark.parametrize("to", ["safetensors", "onnx"])
+def test_read_back(checkpoint, tmp_path, method, head, to):
+    source = checkpoint("tiny:qwen3-4b", method, head)
+    checked = export_classifier(source, tmp_path / "out", to)
+    close = 0.05 if method == "qlora" else 1e-4  # 4-bit weights are answered from in bfloat16 on some CPUs
+    assert checked["largest_difference"] < close
+    assert np.abs(load_export(tmp_path / "out").predict_proba(TEXTS) - load_classifier(source, "cpu").predict_proba(TEXTS)).max() < close
+
+
+def test_what_cannot_be_exported(checkpoint, tmp_path):
+    source = checkpoint("tiny:roberta-base", "lora", "classifier")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        export_classifier(source, tmp_path / "there", "onnx")
+    words = make_spec({"model": "tfidf", "method": "baseline", "train_size": 48, "val_size": 24, "test_size": 24})
+    baseline = save_classifier(train_classifier(words, load_splits(words), {"data": "test"}), tmp_path / "words")
+    with pytest.raises(InputError, match="no network"):
+        export_classifier(baseline, tmp_path / "out", "onnx")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+    assert export_classifier(baseline, tmp_path / "plain", "safetensors")["largest_difference"] == 0
