@@ -42,5 +42,5 @@ $(VENV)/.offline: $(VENV)/bin/python settings.ini setup.py constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.offline
-	$(INSTALL) -e ".[offline,quant,dev]"
+	$(INSTALL) -e ".[offline,quant,onnx,dev]"
 	touch $@

@@ -202,7 +202,7 @@ def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = Fal
     os.environ.setdefault("SENTICOMPARE_COMMAND", " ".join(["senticompare", *sys.argv[1:]]))
     with _progress(todo) as report:
         run_plan(plan, folder, workers, report)
-    board = summarize(folder, suite.title, suite.note)
+    board = summarize(folder, suite.title, suite.note, claims=suite.claims)
     print_rows(ranking_rows(board), title=suite.title)
     print(f"Runs of one tie group cannot be told apart on this test set. Open {folder / 'summary.html'}")
     mine = {p.run_id for p in plan}

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'mcnemar', 'holm', 'test_key', 'right_answers', 'rank_results', 'tie_groups', 'leaderboard_row',
-           'leaderboard', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
+           'leaderboard', 'seed_rows', 'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard',
+           'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from .config import InputError, atomic_path, nearest, write_text
+from .metrics import wilson
 from .results import read_predictions, read_results
 
 # %% ../nbs/61_compare.ipynb #218a246e
@@ -90,7 +93,7 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
     seconds = training["train_time_s"]
     return {
         "run_id": r["run_id"], "model_name": r["spec"]["model"], "method": r["spec"]["method"], "head": r["spec"]["head"],
-        "dataset": r["spec"]["dataset"], "seed": r["spec"]["seed"], "status": r["status"],
+        "dataset": r["spec"]["dataset"], "seed": r["spec"]["seed"], "status": r["status"], "test_size": (r["data"].get("sizes") or {}).get("test"),
         "accuracy": quality["accuracy"], "accuracy_ci95": quality["accuracy_ci95"],
         "f1": quality["f1"] if quality["f1"] is not None else quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
@@ -115,6 +118,42 @@ def leaderboard(results: list[dict[str, Any]], predictions: dict[str, pd.DataFra
     shown = {row["run_id"] for row in rows}
     unranked = {"rank": None, "tie_group": None, "score": None, "test_set": None}
     return rows + [{**unranked, **leaderboard_row(r)} for r in results if r["run_id"] not in shown]
+
+# %% ../nbs/61_compare.ipynb #0de56e5c
+def seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    "One row per experiment that ran with several seeds: mean, standard deviation (n - 1), least, most, and the test set's interval at the mean."
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for r in rows:
+        groups.setdefault(re.sub(r"--s\d+$", "", r["run_id"]), []).append(r)
+    found = []
+    for name, group in groups.items():
+        values = [float(r["accuracy"]) for r in group]
+        if len(values) > 1:
+            mean, size = float(np.mean(values)), int(group[0]["test_size"])
+            low, high = wilson(round(mean * size), size)
+            about = {"run": name, "seeds": len(values), "mean": round(mean, 4), "sd": round(float(np.std(values, ddof=1)), 4)}
+            found.append({**about, "least": round(min(values), 4), "most": round(max(values), 4), "mean_ci95": f"{low:.3f} to {high:.3f}"})
+    return found
+
+# %% ../nbs/61_compare.ipynb #4b7a0a96
+def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
+    wanted = {k: claim[k] for k in ("model", "method", "head", "variant") if k in claim}
+    return bool(result.get("status") == "completed") and all(result["spec"].get(k) == v for k, v in wanted.items())
+
+
+def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    "One row per claim: the experiment, the published figure, ours, and what differs."
+    rows = []
+    for claim in claims:
+        mine = [r for r in results if _matches(r, claim) and ("head" in claim or r["spec"]["head"] == "classifier")]
+        ours = "not run"
+        if mine:
+            mean = float(np.mean([r["quality"]["accuracy"] for r in mine]))
+            low, high = mine[0]["quality"]["accuracy_ci95"]
+            ours = f"{mean:.1%} ({low:.1%} to {high:.1%})" if len(mine) == 1 else f"{mean:.1%}, mean of {len(mine)} seeds"
+        name = " ".join(str(claim[k]) for k in ("model", "method", "variant", "head") if claim.get(k))
+        rows.append({"experiment": name, "published": claim["claim"], "ours": ours, "what differs": claim.get("differs", "machine, seed")})
+    return rows
 
 # %% ../nbs/61_compare.ipynb #9d634c8e
 def load_leaderboard(folder: Path, metric: str = "accuracy") -> list[dict[str, Any]]:

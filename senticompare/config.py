@@ -248,9 +248,11 @@ class Suite:
     title: str
     specs: tuple[RunSpec, ...]
     note: str = ""
+    claims: tuple[dict[str, Any], ...] = ()  # published figures of the experiment
 
 
-_SUITE_KEYS = ("name", "title", "note", "defaults", "runs")
+_SUITE_KEYS = ("name", "title", "note", "defaults", "runs", "claims")
+_CLAIM_KEYS = ("model", "method", "head", "variant", "claim", "differs")
 _MATRIX = ("model", "method", "head", "dataset", "seed")
 
 
@@ -334,7 +336,16 @@ def _suite_from(path: Path, content: Any) -> Suite:
     except InputError as e:
         raise InputError(f"suite file {path}: {e}") from None
     name = str(content.get("name") or path.stem)
-    return Suite(slug(name), str(content.get("title") or name), specs, str(content.get("note") or ""))
+    return Suite(slug(name), str(content.get("title") or name), specs, str(content.get("note") or ""), _claims(path, content.get("claims") or []))
+
+
+def _claims(path: Path, given: Any) -> tuple[dict[str, Any], ...]:
+    "Published figures to print beside ours: which runs, what is claimed, and what differs here."
+    rows = given if isinstance(given, list) else [given]
+    for row in rows:
+        if not isinstance(row, dict) or "claim" not in row or not set(row) <= set(_CLAIM_KEYS):
+            raise InputError(f"suite file {path}: a claim states {', '.join(_CLAIM_KEYS)}, nothing else")
+    return tuple(one for row in rows for one in _combinations(row))
 
 # %% ../nbs/00_config.ipynb #34b8e9b5
 def home() -> Path:

@@ -6,7 +6,8 @@
 __all__ = ['TOLERANCE', 'NF4_TOLERANCE', 'LOADING', 'plain_model', 'write_safetensors', 'write_onnx', 'OnnxModel', 'LogitsHead',
            'load_export', 'is_export', 'compare_export', 'model_card', 'export_classifier']
 
-# %% ../nbs/71_export.ipynb #abd9f9f9
+# %% ../nbs/71_export.ipynb #8b374741
+import importlib.util
 import json
 import os
 import shutil
@@ -84,6 +85,8 @@ def write_onnx(c: Classifier, checkpoint: Path, out: Path, int8: bool) -> None:
     "The classifier as `model.onnx` (inputs input_ids and attention_mask, int64, shape (batch, length)), its tokenizer, and its head if it has one."
     import torch
 
+    if importlib.util.find_spec("onnxscript") is None or importlib.util.find_spec("onnxruntime") is None:
+        raise InputError("format 'onnx' needs onnx, onnxscript and onnxruntime: install the extra 'onnx'")
     if c.tokenizer is None and not isinstance(c.encoder, Embedder):
         raise InputError(f"checkpoint {checkpoint}: {c.spec.model} with head {c.spec.head} has no network to write as ONNX; use --to safetensors")
     model = (plain_model(c, checkpoint) if c.head is None else _backbone(c, checkpoint)).to("cpu")
