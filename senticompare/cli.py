@@ -130,12 +130,22 @@ def ranking_rows(board: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 # %% ../nbs/72_cli.ipynb #33029ecb
 @app.command()
-def models(as_json: AsJson = False) -> None:
+def models(
+    fits: Annotated[
+        bool, typer.Option("--fits", help="Also which methods fit this machine's free memory (8 texts of 256 tokens; takes some seconds).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     "Models of the registry (a folder or a Hub id works as well)."
     from senticompare.models import model_rows
 
-    short = ("alias", "hub_id", "licence", "parameters", "context_length", "pooling")
-    print_rows(model_rows() if as_json else [{k: r[k] for k in short} for r in model_rows()], as_json)
+    rows = model_rows()
+    short = ["alias", "hub_id", "licence", "gated", "parameters", "context_length", "kind", *(["fits_here"] if fits else [])]
+    if fits:
+        from senticompare.footprint import fitting_methods
+
+        rows = [{**r, "fits_here": "all" if r["kind"] == "baseline" else ", ".join(fitting_methods(r["alias"]))} for r in rows]
+    print_rows(rows if as_json else [{k: r[k] for k in short} for r in rows], as_json)
 
 
 @app.command()

@@ -110,12 +110,12 @@ def _peak_device_mb(device: str) -> float | None:
 
 # %% ../nbs/41_speed.ipynb #71eb6864
 def _alone_and_together(predict: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[str, Any]:
-    "Probabilities of a short and a long text and six between, one by one and as pairs of unequal length that share a padded batch."
-    by_length = sorted(texts, key=len)
-    some = [by_length[i] for i in np.linspace(0, len(by_length) - 1, min(8, len(by_length))).astype(int)]
-    pairs = [predict([some[i], some[-1 - i]]) for i in range(len(some) // 2)]
-    together = [p[0] for p in pairs] + ([predict([some[len(some) // 2]])[0]] if len(some) % 2 else []) + [p[1] for p in reversed(pairs)]
-    return {"alone": [predict([t])[0].tolist() for t in some], "together": [row.tolist() for row in together]}
+    "Probabilities of a few long texts and of their first three words, one by one, and as pairs that share a padded batch."
+    long = sorted(texts, key=len)[-4:]
+    short = [" ".join(t.split()[:3]) for t in long]
+    alone = [predict([t])[0].tolist() for t in [*short, *long]]
+    pairs = [predict([a, b]) for a, b in zip(short, long, strict=True)]
+    return {"alone": alone, "together": [p[0].tolist() for p in pairs] + [p[1].tolist() for p in pairs]}
 
 # %% ../nbs/41_speed.ipynb #68d5ca5d
 def probe(request_file: str) -> None:

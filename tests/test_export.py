@@ -15,12 +15,17 @@ from senticompare.export import export_classifier, load_export
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "learning_rate": 0.01}
 TEXTS = ["a fine film", "it broke after one day and nobody ever answered", "meh", "okay " * 60]
 WITHOUT_US = "import sys; sys.modules['senticompare'] = None; import json; texts = json.loads(sys.argv[2]); folder = sys.argv[1]\n"
-PIPELINE = WITHOUT_US + """
+PIPELINE = (
+    WITHOUT_US
+    + """
 from transformers import pipeline
 answers = pipeline("text-classification", folder, device="cpu")(texts, truncation=True, top_k=None)
 print("ANSWER", json.dumps([{a["label"]: a["score"] for a in one} for one in answers]))
 """
-ONNX = WITHOUT_US + """
+)
+ONNX = (
+    WITHOUT_US
+    + """
 import numpy as np, onnxruntime
 from transformers import AutoConfig, AutoTokenizer
 batch = AutoTokenizer.from_pretrained(folder)(texts, padding=True, truncation=True, return_tensors="np")
@@ -29,6 +34,7 @@ p = np.exp(logits - logits.max(1, keepdims=True)); p /= p.sum(1, keepdims=True)
 names = AutoConfig.from_pretrained(folder).id2label
 print("ANSWER", json.dumps([{names[i]: float(x) for i, x in enumerate(row)} for row in p]))
 """
+)
 
 
 def elsewhere(script, folder):
