@@ -14,9 +14,10 @@ from senticompare.config import InputError, make_spec
 from senticompare.data import load_splits
 
 SMALL = {"train_size": 32, "val_size": 16, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "evals_per_epoch": 1, "learning_rate": 0.01}
-METHODS = ("frozen", "full", "lora", "qlora", "ia3", "dora", "rslora", "bitfit")
+METHODS = ("frozen", "full", "lora", "qlora", "ia3")
+MORE = [(a, m) for a in ("roberta-base", "qwen2.5-1.5b") for m in ("dora", "rslora", "bitfit")]
 NO_BIASES = ("phi-3-mini", "gemma-2-2b", "tinyllama-1.1b", "qwen3-4b", "smollm2-1.7b")
-CASES = [(a, m) for a in ARCHITECTURES for m in METHODS if not (m == "bitfit" and a in NO_BIASES)]
+CASES = [(a, m) for a in ARCHITECTURES for m in METHODS] + MORE
 ASK = """
 import json, sys
 from senticompare.classifier import load_classifier
