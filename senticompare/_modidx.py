@@ -258,6 +258,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.gates.not_collapsed': ('gates.html#not_collapsed', 'senticompare/gates.py'),
                                     'senticompare.gates.overlap': ('gates.html#overlap', 'senticompare/gates.py'),
                                     'senticompare.gates.padding_invariance': ('gates.html#padding_invariance', 'senticompare/gates.py'),
+                                    'senticompare.gates.refusal': ('gates.html#refusal', 'senticompare/gates.py'),
                                     'senticompare.gates.reload_parity': ('gates.html#reload_parity', 'senticompare/gates.py'),
                                     'senticompare.gates.truncation': ('gates.html#truncation', 'senticompare/gates.py')},
             'senticompare.heads': { 'senticompare.heads.LinearHead': ('heads.html#linearhead', 'senticompare/heads.py'),

@@ -178,7 +178,7 @@ def is_export(folder: Path) -> bool:
     "Whether a folder is an export (rather than a checkpoint)."
     try:
         return "to" in json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 # %% ../nbs/71_export.ipynb #d4b2ed23

@@ -31,7 +31,7 @@ FILES = {
     "not-utf8.csv": (_csv(GOOD_ROWS).encode() + "caf\xe9,1\n".encode("latin-1"), ["not UTF-8"]),
     "utf16.csv": (_csv(GOOD_ROWS).encode("utf-16"), ["not UTF-8"]),
     "empty.csv": ("", ["empty"]),
-    "header-only.csv": ("text,label\n", ["0 classes"]),
+    "header-only.csv": ("text,label\n", ["no usable rows"]),
     "broken.jsonl": (JSONL + '{"text": "half', ["line 41", "broken JSON"]),
     "not-an-object.jsonl": (JSONL + "[1, 2]\n", ["line 41", "not a JSON object"]),
     "not-text.jsonl": (JSONL + json.dumps({"text": 5, "label": 1}) + "\n", ["row 41", "int, not text"]),
