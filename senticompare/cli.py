@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,21 +107,23 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 # %% ../nbs/72_cli.ipynb #2f730f0b
-def ranking_rows(board: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def ranking_rows(board: Sequence[dict[str, Any]], metric: str = "accuracy") -> list[dict[str, Any]]:
     "The leaderboard in the few columns that fit a terminal."
     from senticompare.plots import run_label
 
-    rows = []
+    rows, several = [], len({r["test_set"] for r in board if r["test_set"]}) > 1
     for r in board:
         ci = r["accuracy_ci95"]
         rows.append(
             {
                 "rank": r["rank"],
                 "tie group": r["tie_group"],
+                **({"dataset": r["dataset"], "test rows": r.get("test_size")} if several else {}),
                 "run": run_label(r),
                 "accuracy": None if r["accuracy"] is None else f"{r['accuracy']:.3f}",
                 "95 % interval": None if ci is None else f"{ci[0]:.3f}–{ci[1]:.3f}",
                 "macro-F1": None if r["f1_macro"] is None else f"{r['f1_macro']:.3f}",
+                **({metric: None if r["score"] is None else f"{r['score']:.3f}"} if metric not in ("accuracy", "f1_macro") else {}),
                 "p50 ms": None if r["latency_median_ms"] is None else f"{r['latency_median_ms']:.2f}",
                 "status": r["status"],
             }
@@ -231,12 +233,14 @@ def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: s
         numbers = [int(s) for s in seeds.split(",")]
     except ValueError:
         raise InputError(f"option --seeds: {seeds!r} is not a list of whole numbers like 1,2,3") from None
-    base = {**common, "dataset": dataset, "seed": numbers}
-    runs: list[dict[str, Any]] = [{"model": "majority", "method": "baseline"}, {"model": "tfidf", "method": "baseline", "head": ["linear", "xgboost"]}]
+    base = {**common, "dataset": dataset, "seed": list(dict.fromkeys(numbers))}
     known = {h for m in METHODS.values() for h in m.heads}
     for head in heads.split(",") if heads else ():
         if head not in known:
             raise InputError(f"option --heads: unknown head {head!r}{nearest(head, known)}")
+    words = [h for h in METHODS["baseline"].heads if not heads or h in heads.split(",")] or list(METHODS["baseline"].heads)
+    once = {"method": "baseline", "seed": numbers[0]}  # the baselines have no luck in them
+    runs: list[dict[str, Any]] = [{"model": "majority", **once}, {"model": "tfidf", "head": words, **once}]
     for method in methods.split(","):
         if method not in METHODS:
             raise InputError(f"option --methods: unknown method {method!r}{nearest(method, METHODS)}")
@@ -281,8 +285,6 @@ def benchmark(
 # %% ../nbs/72_cli.ipynb #147faebb
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     "The suite with the command line's options in every run."
-    from dataclasses import asdict
-
     changed = {**given, **({"dataset": dataset} if dataset is not None else {})}
     return replace(suite, specs=tuple(make_spec({**asdict(s), **changed}) for s in suite.specs))
 
@@ -298,6 +300,8 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
     from senticompare.classifier import discard_unfinished, save_classifier, train_classifier
     from senticompare.data import load_splits
     from senticompare.metrics import quality
+    from senticompare.resources import now
+    from senticompare.results import attach_result
     from senticompare.runner import run_inputs, set_threads
 
     set_threads(1)
@@ -306,8 +310,22 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
         discard_unfinished(spec, inputs)
     trained = train_classifier(spec, splits, inputs, _watch)
     folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
+    dropped = ", ".join(f"{n:,} × {reason}" for reason, n in splits.dropped.items())
+    print(
+        f"{', '.join(f'{len(f):,} {p}' for p, f in splits.parts().items())}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}",
+        file=sys.stderr,
+    )
     held_out = {"validation": splits.validation, "test": splits.test}
     scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
+    attach_result(
+        folder,
+        {
+            "spec": asdict(spec.resolved()),
+            "quality": scores["test"],
+            "data": {"sizes": {p: len(f) for p, f in splits.parts().items()}, "fingerprint": splits.fingerprint},
+            "provenance": {"created_at": now()},
+        },
+    )
     figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
     share = trained.training.get("trainable_percent")
     return {"run": spec.run_id, **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
@@ -444,7 +462,9 @@ def compare(reports: Reports = Path("reports"), metric: str = "accuracy", as_jso
     from senticompare.compare import load_leaderboard
 
     board = load_leaderboard(reports, metric)
-    print_rows(board if as_json else ranking_rows(board), as_json, title=f"{reports}: by {metric}")
+    print_rows(board if as_json else ranking_rows(board, metric), as_json, title=f"{reports}: by {metric}")
+    if metric != "accuracy":
+        print("Ties are tested on accuracy only; by another metric the order is that of the point estimates.", file=sys.stderr)
 
 
 FORMATS = ("json", "csv", "md", "html", "all")

@@ -10,6 +10,7 @@ __all__ = ['METRICS', 'mcnemar', 'holm', 'test_key', 'right_answers', 'rank_resu
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import InputError, atomic_path, nearest, write_text
+from .config import InputError, atomic_path, nearest, slug, write_text
 from .metrics import wilson
 from .results import read_predictions, read_results
 
@@ -93,9 +94,10 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
     seconds = training["train_time_s"]
     return {
         "run_id": r["run_id"], "model_name": r["spec"]["model"], "method": r["spec"]["method"], "head": r["spec"]["head"],
-        "dataset": r["spec"]["dataset"], "seed": r["spec"]["seed"], "status": r["status"], "test_size": (r["data"].get("sizes") or {}).get("test"),
+        "variant": r["spec"].get("variant") or "", "dataset": slug(r["spec"]["dataset"]), "seed": r["spec"]["seed"],
+        "status": r["status"], "test_size": (r["data"].get("sizes") or {}).get("test"),
         "accuracy": quality["accuracy"], "accuracy_ci95": quality["accuracy_ci95"],
-        "f1": quality["f1"] if quality["f1"] is not None else quality["f1_macro"], "f1_macro": quality["f1_macro"],
+        "f1": quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
         "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
@@ -105,6 +107,11 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 # %% ../nbs/61_compare.ipynb #32dcb6a7
+def _experiment(run_id: str) -> str:
+    "A run's name without its seed."
+    return re.sub(r"--s\d+$", "", run_id)
+
+
 def leaderboard(results: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], metric: str = "accuracy") -> list[dict[str, Any]]:
     "Flat rows, best first within each test set, with rank, tie_group and score; runs that are not ranked come last with None."
     rows: list[dict[str, Any]] = []
@@ -112,9 +119,12 @@ def leaderboard(results: list[dict[str, Any]], predictions: dict[str, pd.DataFra
     keys = {r["run_id"]: test_key(predictions[r["run_id"]]) for r in ranked}
     for key in dict.fromkeys(keys[r["run_id"]] for r in ranked):
         board = [r for r in ranked if keys[r["run_id"]] == key]
-        groups = tie_groups([right_answers(predictions[r["run_id"]]) for r in board])
+        groups = tie_groups([right_answers(predictions[r["run_id"]]) for r in board]) if metric == "accuracy" else [None] * len(board)
         for place, (r, group) in enumerate(zip(board, groups, strict=True), 1):
             rows.append({"rank": place, "tie_group": group, "score": r["quality"][metric], "test_set": key, **leaderboard_row(r)})
+    repeated = Counter(_experiment(row["run_id"]) for row in rows)
+    for row in rows:
+        row["many_seeds"] = repeated[_experiment(row["run_id"])] > 1
     shown = {row["run_id"] for row in rows}
     unranked = {"rank": None, "tie_group": None, "score": None, "test_set": None}
     return rows + [{**unranked, **leaderboard_row(r)} for r in results if r["run_id"] not in shown]
@@ -124,7 +134,7 @@ def seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per experiment that ran with several seeds: mean, standard deviation (n - 1), least, most, and the test set's interval at the mean."
     groups: dict[str, list[dict[str, Any]]] = {}
     for r in rows:
-        groups.setdefault(re.sub(r"--s\d+$", "", r["run_id"]), []).append(r)
+        groups.setdefault(_experiment(r["run_id"]), []).append(r)
     found = []
     for name, group in groups.items():
         values = [float(r["accuracy"]) for r in group]

@@ -416,12 +416,26 @@ _ORDERS = [
 ]  # fmt: skip
 _NUMBERED = {2: _BINARY, 3: _THREE, 5: _FIVE}
 
+# %% ../nbs/10_data.ipynb #69d18ee0
+_SHORT_FORMS = {"pos": "positive", "neg": "negative", "neu": "neutral"}
 
+
+def _one_spelling(labels: set[int | str], where: str) -> None:
+    "InputError for two spellings of one class, which would silently become two classes."
+    seen: dict[str, str] = {}
+    for label in sorted(x for x in labels if isinstance(x, str)):
+        key = _SHORT_FORMS.get(label.strip().lower(), label.strip().lower())
+        if key in seen:
+            raise InputError(f"{where}: labels {seen[key]!r} and {label!r} look like one class: spell it in one way")
+        seen[key] = label
+
+# %% ../nbs/10_data.ipynb #d3f4d339
 def classes_of(labels: Iterable[int | str], where: str) -> dict[int | str, str]:
     "Class name of each label, in class order; InputError for one class, more than five, or a mix of words and numbers."
     found = set(labels)
     if not found:
         raise InputError(f"{where}: no usable rows")
+    _one_spelling(found, where)
     if not 2 <= len(found) <= 5:
         some = ", ".join(map(repr, sorted(found, key=str)[:6]))
         count = f"{len(found)} class{'es' * (len(found) != 1)} ({some})"

@@ -148,6 +148,7 @@ def run_label(row: dict[str, Any]) -> str:
     "Short name of a leaderboard row: model, method and head, without what says nothing."
     parts = [row["model_name"].rstrip("/").rsplit("/", 1)[-1]]
     parts += [row["method"]] if row["method"] != "baseline" else []
+    parts += [row["variant"]] if row.get("variant") else []
     parts += [row["head"]] if row["head"] not in ("majority", "classifier") else []
     return " · ".join(parts) + (f" (seed {row['seed']})" if row.get("many_seeds") else "")
 
