@@ -296,6 +296,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'senticompare/inference.py'),
                                         'senticompare.inference.PackedLinear.forward': ( 'inference.html#packedlinear.forward',
                                                                                          'senticompare/inference.py'),
+                                        'senticompare.inference._pack': ('inference.html#_pack', 'senticompare/inference.py'),
                                         'senticompare.inference.can_pack': ('inference.html#can_pack', 'senticompare/inference.py'),
                                         'senticompare.inference.for_inference': ( 'inference.html#for_inference',
                                                                                   'senticompare/inference.py'),

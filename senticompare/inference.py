@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.activations import GELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -18,15 +19,16 @@ from transformers.masking_utils import sdpa_mask
 class PackedLinear(nn.Module):
     "A linear layer whose weights lie as oneDNN wants them; float32 on a CPU, for inference only."
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, gelu: bool = False) -> None:
         super().__init__()
+        self.after = "gelu" if gelu else "none"
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)
         self.bias = None if layer.bias is None else layer.bias.detach()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        "x times the weights, plus the bias; shape (..., out_features)."
-        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        "x times the weights, plus the bias, through GELU if so wished; shape (..., out_features)."
+        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, self.after, [], "none")
         return found
 
 
@@ -64,7 +66,16 @@ def for_inference(model: Any) -> Any:
         return model
     if model.config.model_type in _ENCODERS:
         model.set_attn_implementation("short_text")
-    for name, layer in list(model.named_modules()) if can_pack() else []:
-        if type(layer) is nn.Linear:
-            model.set_submodule(name, PackedLinear(layer))
+    if can_pack():
+        _pack(model)
     return model.eval()
+
+
+def _pack(model: Any) -> None:
+    "Pack every linear layer, together with an exact GELU that follows it in the BERT family."
+    for name, layer in list(model.named_modules()):
+        followed = name.endswith("intermediate.dense") and type(model.get_submodule(name[: -len(".dense")]).intermediate_act_fn) is GELUActivation
+        if type(layer) is nn.Linear:
+            model.set_submodule(name, PackedLinear(layer, followed))
+        if followed:
+            model.set_submodule(name.replace("intermediate.dense", "intermediate.intermediate_act_fn"), nn.Identity())
