@@ -26,7 +26,6 @@ FILES = {
     "missing-label.csv": (_csv([*GOOD_ROWS[:3], "no label here,", *GOOD_ROWS[3:]]), ["row 4", "missing label"]),
     "one-class.csv": (_csv([f"{t},1" for t in GOOD]), ["1 class", "--label-column"]),
     "many-classes.csv": (_csv([f"{t},{i}" for i, t in enumerate(GOOD)]), ["40 classes", "2 to 5"]),
-    "two-spellings.csv": (_csv([f"{t},{'Positive' if i % 2 else 'negative'}" for i, t in enumerate(GOOD)] + ["one more,positive"]), ["'Positive'", "one class"]),
     "short-form.csv": (_csv([f"{t},{'pos' if i % 2 else 'neg'}" for i, t in enumerate(GOOD)] + ["one more,negative"]), ["'neg'", "one class"]),
     "mixed-labels.csv": (_csv([*GOOD_ROWS, "a text,positive"]), ["words and numbers mixed"]),
     "fraction-label.csv": (_csv([*GOOD_ROWS, "a text,0.5"]), ["row 41", "0.5", "not a class"]),
