@@ -525,7 +525,10 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     "Entry point of the `senticompare` command."
     status = run_command()
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as e:  # a full disk or a closed pipe: what is left in the buffer would fail again at exit
+        os._exit(status or _fail(f"standard output: {e.strerror or e}", 2))
     sys.stderr.flush()
     if status == 130:
         os._exit(130)  # worker threads may still wait for kernels that are gone

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +31,7 @@ _NOTEBOOK_NAMES = {"run_parameters", "In", "Out", "get_ipython", "exit", "quit",
 
 def run_parameters(names: dict[str, Any]) -> tuple[RunSpec, dict[str, Any]]:
     "The checked specification and options out of a notebook's global names; InputError for an unknown parameter."
+    warnings.filterwarnings("ignore", message="IProgress not found")  # progress bars as widgets are for JupyterLab, not for a report
     known = {f.name for f in fields(RunSpec)}
     plain = (str, int, float, bool, type(None))
     given = {k: v for k, v in names.items() if not k.startswith("_") and k not in _NOTEBOOK_NAMES and isinstance(v, (*plain, list, dict))}
