@@ -112,7 +112,7 @@ def main():
     from senticompare.data import clean_text
     from senticompare.embed import load_embedder
     from senticompare.models import find_model, model_source
-    from senticompare.resources import code_version, hardware, now, versions
+    from senticompare.resources import provenance
 
     card = find_model("all-MiniLM-L6-v2")
     embedder, reference = load_embedder(card, 256, "cpu"), SentenceTransformer(model_source(card)[0], device="cpu")
@@ -124,8 +124,7 @@ def main():
         compare("IMDb reviews, 256 tokens", embedder, reference, reviews, 1, ("unsorted batches of 8",)),
     ]
     peaks = memory(args.data / "imdb/test.parquet")
-    about = {"created_at": now(), "code_version": code_version(), "hardware": hardware(), "packages": versions()}
-    write_text(args.out, json.dumps({**about, "speed": rows, "peak_rss_mb": peaks}, indent=1))
+    write_text(args.out, json.dumps({**provenance(), "speed": rows, "peak_rss_mb": peaks}, indent=1))
 
 
 if __name__ == "__main__":

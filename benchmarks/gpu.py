@@ -48,7 +48,7 @@ def build(alias, method, device, tiny):
     dtype = getattr(torch, models.MODELS[alias].dtype) if how.adapter and device == "cuda" else torch.float32
     with torch.device("cpu" if how.quantized else device):
         model = Auto.from_config(shape, dtype=dtype)
-    heads = [n for n in ("pre_classifier", "classifier", "score") if hasattr(model, n)]
+    heads = [n for n in models.HEAD_NAMES if hasattr(model, n)]
     model = four_bit(model, heads).to(device) if how.quantized else model
     if not how.adapter:
         return model.train()
@@ -109,7 +109,7 @@ def main():
 
     from senticompare.architectures import ARCHITECTURES
     from senticompare.config import write_text
-    from senticompare.resources import code_version, hardware, now, versions
+    from senticompare.resources import provenance
 
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: no CUDA device here; run this where there is one (--tiny --device cpu only checks the script)")
@@ -122,8 +122,7 @@ def main():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             rows.append(json.loads(done.stdout.split("RESULT", 1)[1]) if done.returncode == 0 else {"model": alias, "method": method, "error": last[:300]})
             print(rows[-1], flush=True)
-    about = {"created_at": now(), "code_version": code_version(), "hardware": hardware(), "packages": versions()}
-    write_text(args.out, json.dumps({**about, "batch_size": args.batch_size, "length": args.length, "tiny": args.tiny, "runs": rows}, indent=1))
+    write_text(args.out, json.dumps({**provenance(), "batch_size": args.batch_size, "length": args.length, "tiny": args.tiny, "runs": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def main():
     if args.way:
         return one(args.way, args.data, args.rows)
     from senticompare.config import write_text
-    from senticompare.resources import code_version, hardware, now, versions
+    from senticompare.resources import provenance
     from senticompare.runner import set_threads
 
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
@@ -114,8 +114,7 @@ def main():
         print(rows[-1], flush=True)
     for row in rows[1:]:
         print(f"ours is {rows[0]['samples_s'] / row['samples_s']:.2f} times {row['way']}")
-    about = {"created_at": now(), "code_version": code_version(), "hardware": hardware(), "packages": versions()}
-    write_text(args.out, json.dumps({**about, "rows": args.rows, "batch_size": BATCH, "ways": rows}, indent=1))
+    write_text(args.out, json.dumps({**provenance(), "rows": args.rows, "batch_size": BATCH, "ways": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -94,13 +94,13 @@ def discard_unfinished(spec: RunSpec, inputs: dict[str, str]) -> None:
     for leftover in folder.parent.glob(f"{folder.name}*.unfinished"):
         shutil.rmtree(leftover, ignore_errors=True)
 
-
+# %% ../nbs/32_classifier.ipynb #bda5423b
 def tuned_embedder(spec: RunSpec, model: Any, tokenizer: Any, device: str, fingerprint: str) -> Embedder:
     "The tuned model without its head, as an embedder."
     backbone = model.get_base_model() if hasattr(model, "get_base_model") else model
     return make_embedder(backbone.base_model, tokenizer, find_model(spec.model).pooling, spec.max_length, device, fingerprint)
 
-
+# %% ../nbs/32_classifier.ipynb #a8dbcc2a
 def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> tuple[dict[str, Any], bool]:
     "The training record of a tuned folder, and whether it was there already; a second process that wants the same model waits for it."
     from filelock import FileLock

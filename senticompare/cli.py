@@ -294,14 +294,31 @@ def _watch(history: list[dict[str, Any]], total: int) -> None:
     if "val_f1_macro" in last:
         print(f"step {last['step']:,} of {total:,}: validation macro-F1 {last['val_f1_macro']:.4f}", file=sys.stderr)
 
+# %% ../nbs/72_cli.ipynb #71879828
+def _tell_data(splits: Any) -> None:
+    dropped = ", ".join(f"{n:,} × {reason}" for reason, n in splits.dropped.items())
+    sizes = ", ".join(f"{len(f):,} {p}" for p, f in splits.parts().items())
+    print(f"{sizes}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}", file=sys.stderr)
 
+
+def _scored(trained: Any, splits: Any, folder: Path) -> dict[str, dict[str, Any]]:
+    "Quality on validation and test; the test's goes into the checkpoint."
+    from senticompare.metrics import quality
+    from senticompare.resources import now
+    from senticompare.results import attach_result
+
+    held_out = {"validation": splits.validation, "test": splits.test}
+    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
+    data = {"sizes": {p: len(f) for p, f in splits.parts().items()}, "fingerprint": splits.fingerprint}
+    about = {"spec": asdict(trained.spec.resolved()), "quality": scores["test"], "data": data, "provenance": {"created_at": now()}}
+    attach_result(folder, about)
+    return scores
+
+# %% ../nbs/72_cli.ipynb #36863f22
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
     "Train one run, save its checkpoint, and score it on validation and test."
     from senticompare.classifier import discard_unfinished, save_classifier, train_classifier
     from senticompare.data import load_splits
-    from senticompare.metrics import quality
-    from senticompare.resources import now
-    from senticompare.results import attach_result
     from senticompare.runner import run_inputs, set_threads
 
     set_threads(1)
@@ -310,23 +327,8 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
         discard_unfinished(spec, inputs)
     trained = train_classifier(spec, splits, inputs, _watch)
     folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
-    dropped = ", ".join(f"{n:,} × {reason}" for reason, n in splits.dropped.items())
-    print(
-        f"{', '.join(f'{len(f):,} {p}' for p, f in splits.parts().items())}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}",
-        file=sys.stderr,
-    )
-    held_out = {"validation": splits.validation, "test": splits.test}
-    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
-    attach_result(
-        folder,
-        {
-            "spec": asdict(spec.resolved()),
-            "quality": scores["test"],
-            "data": {"sizes": {p: len(f) for p, f in splits.parts().items()}, "fingerprint": splits.fingerprint},
-            "provenance": {"created_at": now()},
-        },
-    )
-    figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
+    _tell_data(splits)
+    figures = {f"{p} {k}": round(s[k], 4) for p, s in _scored(trained, splits, folder).items() for k in ("accuracy", "f1_macro")}
     share = trained.training.get("trainable_percent")
     return {"run": spec.run_id, **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
 

@@ -163,6 +163,8 @@ def load_export(folder: Path, threads: int = 0) -> Classifier:
     quiet()
     about = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
     spec, classes = make_spec(about["spec"]).resolved(), tuple(about["classes"])
+    if spec.method == "baseline":  # open formats already: the export is the checkpoint
+        return load_classifier(folder)
     head = LogitsHead() if about["own_head"] else HEADS[str(spec.head)].load(folder)
     if about["to"] == "onnx":
         return Classifier(spec, classes, OnnxModel.load(folder, threads), head)
@@ -265,7 +267,7 @@ def export_classifier(checkpoint: Path, out: Path, to: str, int8: bool = False) 
     c, work = load_classifier(checkpoint, "cpu"), out.with_name(f".{out.name}.{os.getpid()}")
     try:
         about = _write_all(c, checkpoint, work, to, int8)
-        checked = compare_export(load_classifier(checkpoint, "cpu"), _loaded(work), _texts())
+        checked = compare_export(c, load_export(work), _texts())
         if checked["largest_difference"] > (NF4_TOLERANCE if METHODS[c.spec.method].quantized else TOLERANCE) and not int8:
             raise InputError(f"the export of {checkpoint} answers differently (by {checked['largest_difference']:.3g}): not written")
         write_text(work / "README.md", model_card(c, about, checked, _result_of(checkpoint)))
@@ -279,7 +281,3 @@ def export_classifier(checkpoint: Path, out: Path, to: str, int8: bool = False) 
 def _texts() -> list[str]:
     "Bundled reviews of all lengths."
     return list(load_splits(make_spec({"test_size": 64})).test["text"])
-
-
-def _loaded(folder: Path) -> Classifier:
-    return load_export(folder) if not (folder / "tfidf.json").exists() and not (folder / "majority.json").exists() else load_classifier(folder)

@@ -12,7 +12,7 @@ from typing import Any
 
 from .architectures import ARCHITECTURES, parameters_of, published_config
 from .config import METHODS, make_spec, quiet
-from .models import MODELS
+from .models import HEAD_NAMES, MODELS
 
 # %% ../nbs/24_footprint.ipynb #8efd3614
 def _small(alias: str, layers: int) -> Any:
@@ -25,6 +25,7 @@ def _small(alias: str, layers: int) -> Any:
     return config
 
 
+@lru_cache(maxsize=64)  # shapes without memory, asked for twice: once for what is stored, once for what is trained
 def _on_meta(alias: str, method: str, layers: int) -> Any:
     "The model in training as its method has it, without memory."
     import torch
@@ -36,7 +37,7 @@ def _on_meta(alias: str, method: str, layers: int) -> Any:
     spec, card = make_spec({"method": method}).resolved(), MODELS[alias]
     with torch.device("meta"):
         model = Auto.from_config(_small(alias, layers)).train()
-        heads = [n for n in ("pre_classifier", "classifier", "score") if hasattr(model, n)]
+        heads = [n for n in HEAD_NAMES if hasattr(model, n)]
         if method == "bitfit":
             return free_biases(model, card, heads)
         return get_peft_model(model, adapter_config(model, spec, card, heads)) if METHODS[method].adapter else model

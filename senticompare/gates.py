@@ -23,7 +23,7 @@ def gate(passed: bool, value: float | int, tolerance: float | int) -> dict[str, 
     "One gate's outcome."
     return {"passed": bool(passed), "value": value, "tolerance": tolerance}
 
-
+# %% ../nbs/43_gates.ipynb #cd76deaf
 def reload_parity(trained: np.ndarray, reloaded: np.ndarray) -> dict[str, Any]:
     "Largest difference between the probabilities of the trained and the reloaded model, both (n, k)."
     difference = float(np.abs(np.asarray(trained) - np.asarray(reloaded)).max())
@@ -42,7 +42,7 @@ def padding_invariance(alone: np.ndarray, together: np.ndarray) -> dict[str, Any
     difference = float(np.abs(np.asarray(alone) - np.asarray(together)).max())
     return gate(difference <= PARITY_TOLERANCE, difference, PARITY_TOLERANCE)
 
-
+# %% ../nbs/43_gates.ipynb #37a2355b
 def truncation(rate: float | None, limit: float) -> dict[str, Any]:
     "Share of test texts that are cut, against the run's limit; a model that reads words, not tokens, cuts nothing."
     return gate((rate or 0.0) <= limit, rate or 0.0, limit)

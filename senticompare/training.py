@@ -28,7 +28,7 @@ from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Printer
 
 from .config import METHODS, InputError, RunSpec, atomic_path, pick_device, write_text
 from .data import Splits
-from .models import count_parameters, find_model, load_tokenizer, usable_length
+from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
 from .tuning import Watcher, trainable_model
 
 # %% ../nbs/22_training.ipynb #7838edef
@@ -167,7 +167,7 @@ class Averaging(TrainerCallback):  # type: ignore[misc]
         save_average(self.average, Path(args.output_dir) / f"checkpoint-{state.global_step}", self.seconds)
 
 # %% ../nbs/22_training.ipynb #f832af32
-HEAD = re.compile(r"\b(classifier|pre_classifier|score)\b")
+HEAD = re.compile(rf"\b({'|'.join(HEAD_NAMES)})\b")
 
 
 class AveragedTrainer(Trainer):  # type: ignore[misc]

@@ -109,3 +109,4 @@ def test_what_cannot_be_exported(checkpoint, tmp_path):
         export_classifier(baseline, tmp_path / "out", "onnx")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
     assert export_classifier(baseline, tmp_path / "plain", "safetensors")["largest_difference"] == 0
+    assert load_export(tmp_path / "plain").predict_proba(TEXTS).shape == (len(TEXTS), 3)
