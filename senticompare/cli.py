@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .config import METHODS, InputError, RunSpec, Suite, expand, home, load_suite, make_spec, nearest, slug, suite_names
+from .config import METHODS, InputError, RunSpec, Suite, expand, home, launched, load_suite, make_spec, nearest, slug, suite_names
 
 # %% ../nbs/72_cli.ipynb #27caf6e4
 Dataset = Annotated[str, typer.Option(help="Registry name, file (CSV, TSV, JSONL, Parquet) or folder.")]
@@ -316,13 +316,16 @@ def _scored(trained: Any, splits: Any, folder: Path) -> dict[str, dict[str, Any]
 
 # %% ../nbs/72_cli.ipynb #36863f22
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
-    "Train one run, save its checkpoint, and score it on validation and test."
-    from senticompare.classifier import discard_unfinished, save_classifier, train_classifier
+    "Train one run, save its checkpoint, and score it on validation and test; of several processes, the first does all but the training."
+    from senticompare.classifier import discard_unfinished, save_classifier, train_along, train_classifier
     from senticompare.data import load_splits
     from senticompare.runner import run_inputs, set_threads
 
     set_threads(1)
     inputs, splits = run_inputs(spec), load_splits(spec)
+    if launched()[0]:
+        train_along(spec, splits, inputs)
+        raise typer.Exit()
     if not resume:
         discard_unfinished(spec, inputs)
     trained = train_classifier(spec, splits, inputs, _watch)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'mcnemar', 'holm', 'test_key', 'right_answers', 'rank_results', 'tie_groups', 'leaderboard_row',
-           'leaderboard', 'seed_rows', 'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard',
-           'write_markdown']
+           'leaderboard', 'by_budget', 'seed_rows', 'claim_rows', 'load_leaderboard', 'spreadsheet_safe',
+           'write_leaderboard', 'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import InputError, atomic_path, nearest, slug, write_text
+from .config import METHODS, InputError, atomic_path, nearest, slug, write_text
 from .metrics import wilson
 from .results import read_predictions, read_results
 
@@ -129,6 +129,13 @@ def leaderboard(results: list[dict[str, Any]], predictions: dict[str, pd.DataFra
     unranked = {"rank": None, "tie_group": None, "score": None, "test_set": None}
     return rows + [{**unranked, **leaderboard_row(r)} for r in results if r["run_id"] not in shown]
 
+# %% ../nbs/61_compare.ipynb #9af79b13
+def by_budget(results: Sequence[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    "Results by the number of settings that each trained run tried (1: its method's defaults); runs that train no model are in every group."
+    tried = {r["run_id"]: (r["spec"].get("tune") or 1) if METHODS[r["spec"]["method"]].trains else None for r in results}
+    budgets = sorted({n for n in tried.values() if n}) or [1]
+    return {n: [r for r in results if tried[r["run_id"]] in (None, n)] for n in budgets}
+
 # %% ../nbs/61_compare.ipynb #0de56e5c
 def seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per experiment that ran with several seeds: mean, standard deviation (n - 1), least, most, and the test set's interval at the mean."
@@ -151,6 +158,11 @@ def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
     return bool(result.get("status") == "completed") and all(result["spec"].get(k) == v for k, v in wanted.items())
 
 
+def _training_cost(result: dict[str, Any]) -> str:
+    seconds, peak = result["training"]["train_time_s"], result["memory"]["train_peak_rss_mb"]
+    return (f", {peak / 1e3:.2f} GB" if peak else "") + (f", {seconds / 60:.1f} min" if seconds else "")
+
+
 def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per claim: the experiment, the published figure, ours, and what differs."
     rows = []
@@ -161,6 +173,7 @@ def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any
             mean = float(np.mean([r["quality"]["accuracy"] for r in mine]))
             low, high = mine[0]["quality"]["accuracy_ci95"]
             ours = f"{mean:.1%} ({low:.1%} to {high:.1%})" if len(mine) == 1 else f"{mean:.1%}, mean of {len(mine)} seeds"
+            ours += _training_cost(mine[0])
         name = " ".join(str(claim[k]) for k in ("model", "method", "variant", "head") if claim.get(k))
         rows.append({"experiment": name, "published": claim["claim"], "ours": ours, "what differs": claim.get("differs", "machine, seed")})
     return rows

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'RULES', 'InputError', 'nearest', 'Method', 'RunSpec', 'slug',
            'make_spec', 'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names',
-           'load_suite', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'set_seed', 'quiet']
+           'load_suite', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -394,6 +394,11 @@ def pick_device(
 def cores() -> int:
     "Processor cores this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def launched() -> tuple[int, int]:
+    "This process's number and how many train together, as `accelerate launch` and `torchrun` tell it: (0, 1) for a process on its own."
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def set_seed(seed: int) -> None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'figure_html', 'figure_bundle', 'write_plotly_js', 'show', 'show_table', 'style',
            'learning_curve', 'LiveCurve', 'confusion_chart', 'reliability_chart', 'latency_chart', 'run_label',
-           'quality_chart', 'tradeoff_chart']
+           'quality_chart', 'tradeoff_chart', 'slices_chart']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -183,3 +183,16 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     fig.update_xaxes(title="median latency of one text, ms (logarithmic)", type="log").update_yaxes(title="accuracy")
     note = f"{test_size:,} test examples, 95 % Wilson intervals; up and to the left is better; the number is the rank, the colour the tie group"
     return style(fig, "Accuracy against latency", note, 560)
+
+# %% ../nbs/62_plots.ipynb #db1eb7fa
+def slices_chart(rows: Sequence[dict[str, Any]], sliced: dict[str, dict[str, Any]]) -> Any:
+    "Accuracy per slice (rows, with their sizes) and run (columns, best first); `sliced` holds each run's `slices` block by run id."
+    import plotly.graph_objects as go
+
+    blocks = [sliced[r["run_id"]] for r in rows]
+    names = [(by, name, cell["n"]) for by, group in blocks[0].items() for name, cell in group.items()]
+    values = [[b.get(by, {}).get(name, {}).get("accuracy") for b in blocks] for by, name, _ in names]
+    labels = [html.escape(f"{by}: {name} (n = {n})") for by, name, n in names]
+    heat = go.Heatmap(z=values, x=[run_label(r) for r in rows], y=labels, texttemplate="%{z:.2f}", colorscale="Blues", showscale=False, xgap=1, ygap=1)
+    fig = style(go.Figure(heat), "Accuracy by slice", "runs from left to right as ranked; small slices say little", 230 + 26 * len(labels))
+    return fig.update_xaxes(tickangle=-40, automargin=True).update_yaxes(autorange="reversed", automargin=True)

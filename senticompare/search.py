@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import METHODS, RunSpec, write_text
+from .config import METHODS, RunSpec, launched, write_text
 from .data import Splits
 from .tuning import Watcher
 
@@ -63,6 +63,8 @@ def search(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Wat
     keys = ("learning_rate", "epochs", "lora_r", "lora_alpha")
     trials = [{**{k: getattr(s, k) for k in keys}, "val_f1_macro": v} for s, v in zip(specs, scores, strict=True)]
     record = {**records[best], "trials": trials, "train_time_s": round(sum(r["train_time_s"] for r in records), 3)}
+    if launched()[0]:  # of several processes that train together, the first keeps the files
+        return record
     write_text(folders[best] / "training.json", json.dumps(record, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     shutil.move(folders[best], folder)
