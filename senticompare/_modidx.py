@@ -468,6 +468,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'senticompare.training._record': ('training.html#_record', 'senticompare/training.py'),
                                        'senticompare.training._trained': ('training.html#_trained', 'senticompare/training.py'),
                                        'senticompare.training._trainer': ('training.html#_trainer', 'senticompare/training.py'),
+                                       'senticompare.training.arithmetic': ('training.html#arithmetic', 'senticompare/training.py'),
                                        'senticompare.training.examples': ('training.html#examples', 'senticompare/training.py'),
                                        'senticompare.training.fine_tune': ('training.html#fine_tune', 'senticompare/training.py'),
                                        'senticompare.training.history_of': ('training.html#history_of', 'senticompare/training.py'),

@@ -102,7 +102,7 @@ class RunSpec:
     learning_rate: float | None = None
     gradient_accumulation: int | None = None  # batches per optimiser step; None: 1
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: slower, far less memory
-    precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where a GPU has it, else float32
+    precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where the hardware has it, else float32
     weight_decay: float | None = None
     warmup_ratio: float | None = None
     scheduler: str | None = None  # linear or cosine
@@ -223,7 +223,7 @@ def make_spec(values: dict[str, Any]) -> RunSpec:
     return spec
 
 # %% ../nbs/00_config.ipynb #913bcc6b
-RULES = 2  # raised when the same settings come to mean other splits or another training
+RULES = 3  # raised when the same settings come to mean other splits or another training
 
 
 def digest(value: Any) -> str:
