@@ -2,8 +2,9 @@
 
     python benchmarks/train.py [--data FOLDER] [--threads 2] [--rows 4800] [--out benchmarks/results/train.json]
 
-Three ways of training the same model with the same settings (batch size, rate, schedule, epochs, seed), each in a process of its own, one after the other:
-ours; the plain Trainer with dynamic padding, random batches and torch's default AdamW; and the same with every text padded to 128 tokens.
+Four ways of training the same model with the same settings (batch size, rate, schedule, epochs, seed), each in a process of its own, one after the other:
+ours (bfloat16 products where the processor has them); ours in float32; the plain Trainer with dynamic padding, random batches and torch's default AdamW; and
+the same with every text padded to 128 tokens.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, RATE, LENGTH = 32, 1e-4, 128
-WAYS = ("ours", "plain Trainer, dynamic padding", "plain Trainer, padded to 128")
+WAYS = ("ours", "ours in float32", "plain Trainer, dynamic padding", "plain Trainer, padded to 128")
 
 
 def accuracy(model, tokenizer, frame):
@@ -75,10 +76,10 @@ def one(way, data, rows):
 
     quiet()
     spec = make_spec({"method": "full", "dataset": str(data), "train_size": rows, "val_size": 500, "max_length": LENGTH, "epochs": 1, "batch_size": BATCH,
-                      "learning_rate": RATE, "evals_per_epoch": 1}).resolved()  # fmt: skip
+                      "learning_rate": RATE, "evals_per_epoch": 1, "precision": "float32" if way == WAYS[1] else None}).resolved()  # fmt: skip
     splits = load_splits(spec)
     with tempfile.TemporaryDirectory() as folder:
-        found = ours(spec, splits, Path(folder)) if way == WAYS[0] else plain(splits, Path(folder), way == WAYS[2])
+        found = ours(spec, splits, Path(folder)) if way in WAYS[:2] else plain(splits, Path(folder), way == WAYS[3])
     seconds, model, tokenizer = found
     print(
         "RESULT",
@@ -108,7 +109,7 @@ def main():
     rows = []
     for way in WAYS:
         command = [sys.executable, __file__, "--way", way, "--data", str(args.data), "--rows", str(args.rows)]
-        environment = dict(os.environ) if way == WAYS[0] else plain_environment
+        environment = dict(os.environ) if way in WAYS[:2] else plain_environment
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.split("RESULT", 1)[1]))
         print(rows[-1], flush=True)
