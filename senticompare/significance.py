@@ -35,8 +35,8 @@ def pairwise_mcnemar(right: np.ndarray) -> np.ndarray:
         p[i, j] = p[j, i] = mcnemar(right[i], right[j])
     return p
 
-# %% ../nbs/46_significance.ipynb #3a78c380
-def holm(p_values: Sequence[float]) -> list[float]:
+# %% ../nbs/46_significance.ipynb #1d7474ef
+def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     "Holm's step-down correction (Holm 1979): p-values that hold together, in the given order."
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
@@ -79,7 +79,7 @@ def resampled_confusion(
     "Confusion matrices of every run on resampled test sets, stratified by class and paired over runs (Efron and Tibshirani 1993)."
     order = np.argsort(labels, kind="stable")
     y, guess = labels[order], predictions[:, order]
-    said = np.stack([guess.T == k for k in range(classes)], -1).astype(np.float32)  # (n, runs, classes)
+    said = np.stack([np.equal(guess.T, k) for k in range(classes)], -1).astype(np.float32)  # (n, runs, classes)
     found = np.empty((resamples, len(guess), classes, classes), dtype=np.float32)
     edges, start = [0, *np.cumsum(np.bincount(y, minlength=classes))], 0
     for counts in _draws(y, resamples, np.random.default_rng(seed)):

@@ -28,7 +28,7 @@ def starved(most):
 
 
 def test_smaller_batches_of_the_same_effective_size(tmp_path, monkeypatch):
-    spec = make_spec({"model": "tiny:DistilBERT", "method": "full", "train_size": 64, "val_size": 32, "test_size": 32, "epochs": 1, "batch_size": 16,
+    spec = make_spec({"model": "tiny:distilbert-base", "method": "full", "train_size": 64, "val_size": 32, "test_size": 32, "epochs": 1, "batch_size": 16,
                       "device": "cpu"})  # fmt: skip
     splits = load_splits(spec)
     monkeypatch.setattr(training, "trainable_model", starved(4))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-COMMAND = ["train", "--model", "tiny:DistilBERT", "--dataset", "reviews", "--train-size", "96", "--val-size", "32", "--test-size", "64",
+COMMAND = ["train", "--model", "tiny:distilbert-base", "--dataset", "reviews", "--train-size", "96", "--val-size", "32", "--test-size", "64",
            "--epochs", "1", "--batch-size", "16", "--json"]  # fmt: skip
 
 
