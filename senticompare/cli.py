@@ -117,13 +117,14 @@ def ranking_rows(board: Sequence[dict[str, Any]], metric: str = "accuracy") -> l
         rows.append(
             {
                 "rank": r["rank"],
+                "ranks": "{}–{}".format(*r["rank_ci95"]) if r.get("rank_ci95") else None,
                 "tie group": r["tie_group"],
                 **({"dataset": r["dataset"], "test rows": r.get("test_size")} if several else {}),
                 "run": run_label(r),
                 "accuracy": None if r["accuracy"] is None else f"{r['accuracy']:.3f}",
                 "95 % interval": None if ci is None else f"{ci[0]:.3f}–{ci[1]:.3f}",
                 "macro-F1": None if r["f1_macro"] is None else f"{r['f1_macro']:.3f}",
-                **({metric: None if r["score"] is None else f"{r['score']:.3f}"} if metric not in ("accuracy", "f1_macro") else {}),
+                **({metric: None if r["value"] is None else f"{r['value']:.3f}"} if metric not in ("accuracy", "f1_macro") else {}),
                 "p50 ms": None if r["latency_median_ms"] is None else f"{r['latency_median_ms']:.2f}",
                 "status": r["status"],
             }
@@ -462,14 +463,22 @@ def export(
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()
-def compare(reports: Reports = Path("reports"), metric: str = "accuracy", as_json: AsJson = False) -> None:
+def compare(
+    reports: Reports = Path("reports"), metric: Annotated[str, typer.Option(help="accuracy, f1_macro, mcc, … or score.")] = "accuracy",
+    weights: Annotated[str | None, typer.Option(help="Rank by a composite score, for example accuracy=0.6,latency=0.4.")] = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     "Ranking with tie groups and intervals."
     from senticompare.compare import load_leaderboard
+    from senticompare.score import read_weights
 
-    board = load_leaderboard(reports, metric)
+    chosen = read_weights(weights) if weights is not None else None
+    metric = "score" if chosen and metric == "accuracy" else metric
+    board = load_leaderboard(reports, metric, chosen)
     print_rows(board if as_json else ranking_rows(board, metric), as_json, title=f"{reports}: by {metric}")
-    if metric != "accuracy":
-        print("Ties are tested on accuracy only; by another metric the order is that of the point estimates.", file=sys.stderr)
+    if metric == "score":
+        print("Tie groups and ranks are those of accuracy; the score itself is not tested.", file=sys.stderr)
+    elif metric not in ("accuracy", "f1_macro", "mcc"):
+        print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
 
 
 FORMATS = ("json", "csv", "md", "html", "all")
