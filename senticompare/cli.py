@@ -6,8 +6,8 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
-           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'compare', 'report',
-           'run_command', 'main']
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'compare', 'recommend',
+           'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -479,6 +479,37 @@ def compare(
         print("Tie groups and ranks are those of accuracy; the score itself is not tested.", file=sys.stderr)
     elif metric not in ("accuracy", "f1_macro", "mcc"):
         print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
+
+
+@app.command()
+def recommend(
+    reports: Reports = Path("reports"),
+    max_latency_p95_ms: Annotated[float | None, typer.Option(help="Most milliseconds that 95 of 100 texts may take.")] = None,
+    max_memory_mb: Annotated[float | None, typer.Option(help="Most memory in use while answering, MB.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Largest size on disk, MB.")] = None,
+    max_cost_per_1k: Annotated[float | None, typer.Option(help="Most that 1,000 queries may cost, USD.")] = None,
+    licences: Annotated[str | None, typer.Option("--licences", help="Licences that will do, comma-separated.")] = None,
+    metric: Annotated[str, typer.Option(help="accuracy, f1_macro or mcc.")] = "accuracy", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    "The model to ship under limits, and why the others are not."
+    from senticompare.recommend import recommend as choose
+    from senticompare.results import read_predictions, read_results
+
+    if metric not in (known := ("accuracy", "f1_macro", "mcc")):
+        raise InputError(f"option --metric: {metric!r} has no paired test{nearest(metric, known)}")
+    asked = _given(max_latency_p95_ms=max_latency_p95_ms, max_memory_mb=max_memory_mb, max_size_mb=max_size_mb, max_cost_per_1k=max_cost_per_1k)
+    for name, value in asked.items():
+        if not value > 0:
+            raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
+    found = read_results(reports)
+    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences else []
+    answer = choose(found, read_predictions(reports, [r["run_id"] for r in found]), asked, metric, accepted)
+    if as_json:
+        print(json.dumps(asdict(answer), indent=1))
+    else:
+        print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}. The nearest is {answer.nearest}.")
+        print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
+    raise typer.Exit(0 if answer.run_id else 1)
 
 
 FORMATS = ("json", "csv", "md", "html", "all")
