@@ -85,7 +85,7 @@ def resampled_confusion(
     edges, start = [0, *np.cumsum(np.bincount(y, minlength=classes))], 0
     for counts in _draws(y, resamples, np.random.default_rng(seed)):
         for k, (a, b) in enumerate(pairwise(edges)):
-            hits = counts[:, a:b] @ said[a:b].reshape(b - a, -1)
+            hits = counts[:, a:b] @ said[a:b].reshape(b - a, len(guess) * classes)
             found[start : start + len(counts), :, k] = hits.reshape(len(counts), len(guess), classes)
         start += len(counts)
     return found
