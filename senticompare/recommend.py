@@ -135,7 +135,8 @@ def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right
     disagreement = float(np.median([(right[best["run_id"]] != right[r["run_id"]]).mean() for r in others]))
     n, tied = best["test_size"], [r for r in others if r["tie_group"] == 1]
     shown = detectable_difference(n, disagreement)
-    words = f"Where one of two runs is right and the other wrong on {100 * disagreement:.0f} % of the texts, this test set shows a difference of {shown:.3f} (80 % power)"
+    split = f"Where one of two runs is right and the other wrong on {100 * disagreement:.0f} % of the texts"
+    words = f"{split}, this test set shows a difference of {shown:.3f} (80 % power)"
     if not tied:
         return words + "."
     first = tied[0]
