@@ -7,7 +7,7 @@ __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'Ski
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
            'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'compare', 'recommend',
-           'report', 'run_command', 'main']
+           'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -510,6 +510,18 @@ def recommend(
         print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}. The nearest is {answer.nearest}.")
         print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
     raise typer.Exit(0 if answer.run_id else 1)
+
+
+@app.command()
+def prices() -> None:
+    "An example of prices.yaml, from which costs are computed; what this machine matches."
+    from senticompare.cost import EXAMPLE, load_prices
+    from senticompare.resources import hardware
+
+    machine = hardware()
+    found = load_prices(machine)
+    print(EXAMPLE, end="")
+    print(f"# This machine: {machine['gpu'] or machine['cpu']}; {found.basis or 'no price of it was given'}.", file=sys.stderr)
 
 
 FORMATS = ("json", "csv", "md", "html", "all")

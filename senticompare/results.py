@@ -41,8 +41,8 @@ BLOCKS = ("spec", "data", *SHAPE, "slices", "gates", "provenance")
 
 # %% ../nbs/60_results.ipynb #34720d9c
 _NO_GENERATION = "only measured for models that generate text"
-_NO_PRICE = "no price of this machine was given"
-_NO_ENERGY = "no energy counter was read"
+_NO_PRICE = "no price of this machine was given in prices.yaml (see 'senticompare prices')"
+_NO_ENERGY = "no energy counter could be read (RAPL, NVML)"
 _NO_GPU = "no CUDA device was used"
 _NOT_TRAINED = "the model's weights are not trained by this method"
 REASONS: dict[str, str] = {

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from .energy import energy_meter
+
 # %% ../nbs/41_speed.ipynb #71c0dd20
 def percentile_or_none(samples: np.ndarray, q: float) -> float | None:
     "The q-th percentile (0 to 100) in the samples' unit, or None when fewer than ten samples lie beyond it."
@@ -91,9 +93,11 @@ def _measure(classifier: Any, texts: list[str], budget_s: float) -> dict[str, An
     predict = classifier.predict_proba
     singles = time_singles(predict, texts, budget_s)
     tokens = _token_counts(classifier, texts)
-    batches = [time_batches(predict, texts, tokens, size, budget_s / 4) for size in BATCH_SIZES]
-    device = _device_of(classifier)
-    return {"singles_s": singles, "batches": batches, "device": device, "peak_device_mb": _peak_device_mb(device)}
+    with energy_meter() as used:
+        batches = [time_batches(predict, texts, tokens, size, budget_s / 4) for size in BATCH_SIZES]
+    device, answered = _device_of(classifier), sum(b["n"] + b["batch_size"] for b in batches)  # the warm-up batch of each size costs energy too
+    energy = {"joules": used.joules, "texts": answered}
+    return {"singles_s": singles, "batches": batches, "device": device, "peak_device_mb": _peak_device_mb(device), "energy": energy}
 
 
 def _device_of(classifier: Any) -> str:
