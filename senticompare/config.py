@@ -105,7 +105,7 @@ class RunSpec:
     precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where the hardware has it, else float32
     weight_decay: float | None = None
     warmup_ratio: float | None = None
-    scheduler: str | None = None  # linear or cosine
+    scheduler: str | None = None  # linear or cosine decay, or constant (then a wide average_share does what decay would)
     patience: int | None = None  # evaluations without a better validation macro-F1
     evals_per_epoch: int | None = None
     average_share: float | None = None  # window of the averaged weights, as a share of the run's steps; 0: no averaging
@@ -165,7 +165,7 @@ def _resolve(spec: RunSpec) -> RunSpec:
 
 # %% ../nbs/00_config.ipynb #3104019f
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "scheduler": ("linear", "cosine"),
+    "scheduler": ("linear", "cosine", "constant"),
     "precision": ("float32", "bfloat16", "float16"),
     "device": ("auto", "cuda", "mps", "cpu"),
     "stars": (2, 3, 5),
