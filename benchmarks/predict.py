@@ -72,8 +72,12 @@ def main():
                 start = time.perf_counter()
                 labels[k] = todo[k](texts)
                 seconds[k].append(time.perf_counter() - start)
-    rows = [{"way": k, "texts_s": round(len(texts) / median(s), 1), "same labels as senticompare": sum(a == b for a, b in zip(labels[k], labels["senticompare"], strict=True)) / len(texts),
-             "senticompare is times faster": round(median(b / a for a, b in zip(seconds["senticompare"], s, strict=True)), 2)} for k, s in seconds.items()]  # fmt: skip
+    rows = []
+    for way, spent in seconds.items():
+        same = sum(a == b for a, b in zip(labels[way], labels["senticompare"], strict=True)) / len(texts)
+        faster = median(b / a for a, b in zip(seconds["senticompare"], spent, strict=True))
+        row = {"way": way, "texts_s": round(len(texts) / median(spent), 1), "same labels": same, "senticompare is times faster": round(faster, 2)}
+        rows.append(row)
     for row in rows:
         print(row, flush=True)
     write_text(args.out, json.dumps({**provenance(), "texts": len(texts), "max_length": limit, "threads": args.threads, "ways": rows}, indent=1))
