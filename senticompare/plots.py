@@ -63,7 +63,9 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     "Display a table in a notebook, its texts escaped, no matter what they hold."
     from IPython.display import HTML, display
 
-    display(HTML(f'<div style="overflow-x:auto">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
+    longest = max((len(str(v)) for column in frame for v in frame[column]), default=0)
+    wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
+    display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
 
 
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
