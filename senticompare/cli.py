@@ -524,11 +524,11 @@ def prices() -> None:
     print(f"# This machine: {machine['gpu'] or machine['cpu']}; {found.basis or 'no price of it was given'}.", file=sys.stderr)
 
 
-FORMATS = ("json", "csv", "md", "html", "all")
+FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 
 @app.command()
-def report(reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html or all.")] = "all") -> None:
+def report(reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all") -> None:
     "Export the leaderboard beside the results."
     from senticompare.runner import summarize
 
@@ -539,7 +539,11 @@ def report(reports: Reports = Path("reports"), format: Annotated[str, typer.Opti
         from senticompare.compare import write_markdown
 
         write_markdown(reports, ranking_rows(board))
-    names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html"}
+    if format in ("paper", "all"):
+        from senticompare.paper import write_paper
+
+        write_paper(reports, f"Ways to classify sentiment: {reports.resolve().name}")
+    names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html", "paper": "paper.md"}
     for name in names.values() if format == "all" else [names[format]]:
         print(reports / name)
 
