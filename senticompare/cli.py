@@ -527,14 +527,33 @@ def prices() -> None:
 FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 
+def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
+    "Write the charts of every test set of a board as pictures."
+    from senticompare import plots
+
+    for number, key in enumerate(dict.fromkeys(r["test_set"] for r in board if r["rank"]), 1):
+        rows = [r for r in board if r["test_set"] == key]
+        for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
+            path = reports / f"{name}-{number}.{suffix}"
+            plots.save_image(chart(rows, rows[0]["test_size"]), path)
+            yield path
+
+
 @app.command()
-def report(reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all") -> None:
+def report(
+    reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all",
+    images: Annotated[str | None, typer.Option(help="Also the charts as png, svg or pdf (needs Chromium and the extra 'images').")] = None,
+) -> None:  # fmt: skip
     "Export the leaderboard beside the results."
     from senticompare.runner import summarize
 
     if format not in FORMATS:
         raise InputError(f"option --format: unknown format {format!r}{nearest(format, FORMATS)}")
+    if images is not None and images not in (known := ("png", "svg", "pdf")):
+        raise InputError(f"option --images: unknown format {images!r}{nearest(images, known)}")
     board = summarize(reports, reports.resolve().name)
+    for path in _write_images(reports, board, images) if images else ():
+        print(path)
     if format in ("md", "all"):
         from senticompare.compare import write_markdown
 
