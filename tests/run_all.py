@@ -60,8 +60,8 @@ def main() -> int:
                 continue
             name = str(notebook.relative_to(ROOT))
             count(name, stage(name, str(BIN / "nbdev-test"), name, "--n-workers", "0", SENTICOMPARE_HOME=home).returncode == 0)
-    done = stage("pytest", sys.executable, "-m", "pytest", "-rs", "--tb=short")
-    print(done.stdout[-1500:] if done.returncode == 0 else "")
+    done = stage("pytest", sys.executable, "-m", "pytest", "-rs", "--tb=short", "--durations=12")
+    print(done.stdout[-2500:] if done.returncode == 0 else "")
     found = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout.splitlines()[-1] if done.stdout else "")}
     global passed
     passed += found.get("passed", 0)
