@@ -24,7 +24,7 @@ from .metrics import wilson
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
 from senticompare.significance import (
-    STATISTICS, chance_of_best, difference_p, holm_matrix, pairwise_mcnemar, rank_intervals, resampled_confusion,
+    STATISTICS, chance_of_best, holm_matrix, pairwise_exchange, pairwise_mcnemar, rank_intervals, resampled_confusion,
 )  # fmt: skip
 
 # %% ../nbs/61_compare.ipynb #abbc55a3
@@ -87,10 +87,12 @@ class Paired:
 
 
 def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") -> Paired:
-    "Tests, tie groups, rank intervals and chances of being best, by accuracy (McNemar), f1_macro or mcc (bootstrap); 10,000 resamples, 2,000 above 50 runs."
+    "Tests, tie groups, rank intervals and chances of being best, by accuracy (McNemar), f1_macro or mcc (exchanged answers); 10,000 resamples, 2,000 above 50 runs."
     classes = int(max(labels.max(), answers.max())) + 1
-    resampled = STATISTICS[metric](resampled_confusion(labels, answers, classes, 10_000 if len(answers) <= 50 else 2_000))
-    p = holm_matrix(pairwise_mcnemar(answers == labels) if metric == "accuracy" else difference_p(resampled))
+    resamples = 10_000 if len(answers) <= 50 else 2_000
+    resampled = STATISTICS[metric](resampled_confusion(labels, answers, classes, resamples))
+    p = pairwise_mcnemar(answers == labels) if metric == "accuracy" else pairwise_exchange(labels, answers, classes, metric, resamples)
+    p = holm_matrix(p)
     chances = [round(float(c), 4) for c in chance_of_best(resampled)]
     return Paired(tie_groups(p), rank_intervals(resampled).tolist(), chances, p)
 

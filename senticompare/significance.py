@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'STATISTICS', 'mcnemar', 'pairwise_mcnemar', 'holm', 'holm_matrix', 'resampled_confusion', 'accuracy_of',
-           'f1_macro_of', 'mcc_of', 'bca_interval', 'jackknife_values', 'difference_p', 'rank_intervals',
-           'chance_of_best', 'examples_to_separate', 'detectable_difference', 'Variance', 'variance_by_source',
-           'friedman', 'mean_ranks', 'critical_difference', 'bayesian_signed_rank']
+           'f1_macro_of', 'mcc_of', 'bca_interval', 'jackknife_values', 'exchange_p', 'pairwise_exchange',
+           'rank_intervals', 'chance_of_best', 'examples_to_separate', 'detectable_difference', 'Variance',
+           'variance_by_source', 'friedman', 'mean_ranks', 'critical_difference', 'bayesian_signed_rank']
 
 # %% ../nbs/46_significance.ipynb #3e762ce3
 from collections.abc import Iterator, Sequence
@@ -139,15 +139,60 @@ def jackknife_values(confusion: np.ndarray, metric: str) -> np.ndarray:
     less[np.arange(len(cells)), cells[:, 0], cells[:, 1]] -= 1
     return np.repeat(STATISTICS[metric](less), confusion[confusion > 0].astype(int))
 
+# %% ../nbs/46_significance.ipynb #77c1d0a4
+@dataclass(frozen=True)
+class _Exchange:
+    "Two runs' confusion matrices, flat, when all of their different answers are sorted, and what turning round one example of each kind does to the first."
 
-def difference_p(resampled: np.ndarray) -> np.ndarray:
-    "Two-sided bootstrap p for every pair of runs: resampled values (resamples, runs) in, (runs, runs) out; never below 1 / (resamples + 1)."
-    count, runs = resampled.shape
-    p = np.ones((runs, runs))
-    for i, j in zip(*np.triu_indices(runs, 1), strict=True):
-        apart = resampled[:, i] - resampled[:, j]
-        side = min((apart <= 0).sum(), (apart >= 0).sum())
-        p[i, j] = p[j, i] = min(1.0, 2 * (side + 1) / (count + 1))
+    low: np.ndarray  # shape (classes²,): the first run has the lower class of every pair of answers
+    high: np.ndarray
+    effect: np.ndarray  # shape (kinds, classes²)
+    counts: np.ndarray  # examples of each kind, shape (kinds,)
+
+
+def _exchange(labels: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int) -> _Exchange:
+    cells = np.stack([labels * classes + np.minimum(a, b), labels * classes + np.maximum(a, b)])
+    low, high = (np.bincount(c, minlength=classes**2).astype(float) for c in cells)
+    kinds, counts = np.unique(cells[:, a != b], axis=1, return_counts=True)
+    one = np.eye(classes**2)
+    return _Exchange(low, high, one[kinds[1]] - one[kinds[0]], counts)
+
+# %% ../nbs/46_significance.ipynb #3c5e9a10
+def _turned(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    "How many examples of each kind are turned round, shape (states, kinds), and each state's weight: every state when there are few, else random ones."
+    from scipy.stats import binom
+
+    if np.prod(counts + 1.0) > resamples:
+        return rng.binomial(counts, 0.5, (resamples, len(counts))), np.full(resamples, 1 / (resamples + 1))
+    states = np.array(list(np.ndindex(*(counts + 1))))
+    return states, binom.pmf(states, counts, 0.5).prod(1)
+
+# %% ../nbs/46_significance.ipynb #9e44b6d8
+def exchange_p(
+    labels: np.ndarray,  # true classes, shape (n,), 0 to classes - 1
+    a: np.ndarray,  # one run's answers, shape (n,)
+    b: np.ndarray,  # the other's
+    classes: int,
+    metric: str = "f1_macro",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> float:
+    "Two-sided p of a difference of accuracy, f1_macro or mcc under random exchange of answers: exact for few differences, else at least 1 / (resamples + 1)."
+    x = _exchange(labels, a, b, classes)
+    turned, weights = _turned(x.counts, resamples, np.random.default_rng(seed))
+    shift = turned @ x.effect
+    of, shape = STATISTICS[metric], (-1, classes, classes)
+    found = np.abs(of((x.low + shift).reshape(shape)) - of((x.high - shift).reshape(shape)))
+    own = [np.bincount(labels * classes + g, minlength=classes**2).reshape(shape).astype(float) for g in (a, b)]
+    observed = abs(float((of(own[0]) - of(own[1]))[0]))
+    return min(1.0, float(weights[found >= observed - 1e-12].sum() + max(0.0, 1 - weights.sum())))
+
+
+def pairwise_exchange(labels: np.ndarray, answers: np.ndarray, classes: int, metric: str, resamples: int = 10_000) -> np.ndarray:
+    "`exchange_p` for every pair of runs: answers of shape (runs, n); the result (runs, runs) is symmetric, with 1 on its diagonal."
+    p = np.ones((len(answers), len(answers)))
+    for i, j in zip(*np.triu_indices(len(answers), 1), strict=True):
+        p[i, j] = p[j, i] = exchange_p(labels, answers[i], answers[j], classes, metric, resamples)
     return p
 
 # %% ../nbs/46_significance.ipynb #9847f080

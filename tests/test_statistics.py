@@ -56,11 +56,28 @@ def test_agreement(number):
         assert np.allclose([f(m) for f in s.STATISTICS.values()], theirs, atol=1e-9)
     resampled = {k: f(s.resampled_confusion(y, guess, classes, 200)) for k, f in s.STATISTICS.items()}
     for name, values in resampled.items():
-        assert np.isfinite(values).all() and np.isfinite(s.difference_p(values)).all() and np.isfinite(s.chance_of_best(values)).all()
+        assert np.isfinite(values).all() and np.isfinite(s.chance_of_best(values)).all()
+        p = s.pairwise_exchange(y, guess, classes, name, 200)
+        assert ((0 < p) & (p <= 1)).all() and (p == p.T).all()
         m = sk.confusion_matrix(y, guess[0], labels=range(classes))
         if len(y) > 1:
             assert np.isfinite(s.bca_interval(values[:, 0], float(s.STATISTICS[name](m)), s.jackknife_values(m, name))).all()
         assert (s.rank_intervals(values) >= 1).all() and (s.rank_intervals(values) <= len(guess)).all()
+
+
+@pytest.mark.parametrize("number", range(24))
+def test_exchanged_answers_are_scipys(number):
+    y, guess, classes = case(number)
+    y, (a, b) = y[:9], guess[:2, :9]
+    for name, f in s.STATISTICS.items():
+
+        def difference(one, other, f=f):
+            return float(np.subtract(*f(np.stack([sk.confusion_matrix(y, g, labels=range(classes)) for g in (one, other)]))))
+
+        theirs = stats.permutation_test((a, b), difference, permutation_type="samples", vectorized=False, n_resamples=np.inf).pvalue if len(y) > 1 else 1.0
+        assert abs(s.exchange_p(y, a, b, classes, name) - theirs) < 1e-9, name
+        if name == "accuracy" and classes == 2:
+            assert abs(theirs - s.mcnemar(a == y, b == y)) < 1e-9
 
 
 @pytest.mark.parametrize("number", range(20))
