@@ -87,7 +87,7 @@ class Paired:
 
 
 def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") -> Paired:
-    "Tests, tie groups, rank intervals and chances of being best, by accuracy (McNemar), f1_macro or mcc (exchanged answers); 10,000 resamples, 2,000 above 50 runs."
+    "Tests, tie groups, ranks and chances of being best, by accuracy (McNemar), f1_macro or mcc (exchanged answers); 10,000 resamples, 2,000 above 50 runs."
     classes = int(max(labels.max(), answers.max())) + 1
     resamples = 10_000 if len(answers) <= 50 else 2_000
     resampled = STATISTICS[metric](resampled_confusion(labels, answers, classes, resamples))

@@ -49,6 +49,7 @@ class Method:
     learning_rate: float | None = None  # None: no weights of the model are trained
     adapter: str = ""  # what peft trains beside the frozen weights: lora, dora, rslora or ia3
     quantized: bool = False  # the frozen weights are held in 4-bit NF4
+    layer_decay: float | None = None  # factor on the learning rate per layer down from the head
 
     @property
     def trains(self) -> bool:
@@ -64,13 +65,13 @@ METHODS = {
     for m in (
         Method("baseline", "no language model: majority class, or TF-IDF and a classical head", ("linear", "xgboost")),
         Method("frozen", "embeddings of the untouched model under a trained head", ("linear", "xgboost")),
-        Method("full", "every weight is trained", _TUNED_HEADS, 1e-4),
+        Method("full", "every weight is trained", _TUNED_HEADS, 1e-4, layer_decay=0.8),
         Method("lora", "low-rank adapters on the attention projections", _TUNED_HEADS, 1e-3, "lora"),
         Method("qlora", "LoRA over weights held in 4-bit NF4", _TUNED_HEADS, 1e-3, "lora", quantized=True),
         Method("dora", "LoRA whose direction and length are trained apart (Liu et al. 2024)", _TUNED_HEADS, 1e-3, "dora"),
         Method("rslora", "LoRA scaled by the root of its rank (Kalajdzievski 2023)", _TUNED_HEADS, 5e-4, "rslora"),
         Method("ia3", "learned scales on keys, values and feed-forward activations (Liu et al. 2022)", _TUNED_HEADS, 5e-3, "ia3"),
-        Method("bitfit", "only the bias terms are trained (Ben Zaken et al. 2022)", _TUNED_HEADS, 1e-3),
+        Method("bitfit", "only the bias terms are trained (Ben Zaken et al. 2022)", _TUNED_HEADS, 1e-3, layer_decay=1.0),
     )
 }
 
@@ -100,6 +101,7 @@ class RunSpec:
     epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    layer_decay: float | None = None  # each layer's rate is this times that of the layer above it (Clark et al. 2020); 1: one rate
     gradient_accumulation: int | None = None  # batches per optimiser step; None: 1
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: slower, far less memory
     precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where the hardware has it, else float32
@@ -152,7 +154,11 @@ def _resolve(spec: RunSpec) -> RunSpec:
     method = METHODS[spec.method]
     head = spec.head or ("majority" if spec.model == "majority" else method.heads[0])
     filled: dict[str, Any] = {"head": head}
-    tables = [({**TRAINING_DEFAULTS, "learning_rate": method.learning_rate}, method.trains), (ADAPTER_DEFAULTS, method.adapter not in ("", "ia3"))]
+    tables = [
+        ({**TRAINING_DEFAULTS, "learning_rate": method.learning_rate}, method.trains),
+        ({"layer_decay": method.layer_decay}, method.layer_decay is not None),
+        (ADAPTER_DEFAULTS, method.adapter not in ("", "ia3")),
+    ]
     for defaults, used in tables:
         for name, default in defaults.items():
             given = getattr(spec, name)
@@ -173,8 +179,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1), "data_seed": (0, 2**31 - 1), "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9), "augment": (0, 2),
     "max_length": (4, 131072), "truncation_limit": (0, 1), "tune": (2, 1000), "epochs": (0.001, 1000), "batch_size": (1, 4096),
-    "gradient_accumulation": (1, 4096), "learning_rate": (1e-8, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9), "patience": (1, 1000),
-    "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
+    "gradient_accumulation": (1, 4096), "learning_rate": (1e-8, 1), "layer_decay": (0.01, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9),
+    "patience": (1, 1000), "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
 }  # fmt: skip
 
 # %% ../nbs/00_config.ipynb #67828357
@@ -223,7 +229,7 @@ def make_spec(values: dict[str, Any]) -> RunSpec:
     return spec
 
 # %% ../nbs/00_config.ipynb #913bcc6b
-RULES = 3  # raised when the same settings come to mean other splits or another training
+RULES = 4  # raised when the same settings come to mean other splits or another training
 
 
 def digest(value: Any) -> str:

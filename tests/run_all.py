@@ -1,7 +1,8 @@
 """Everything `make test` checks; closes with `N passed, N failed`.
 
 clean tree, README in step, then ruff, mypy and the notebooks, two at a time with the processor's threads divided between them, then pytest in the same way.
-Most of the time goes into starting Python and importing, which keeps one core busy: two at a time, with half the threads each, take little more than half as long.
+Most of the time goes into starting Python and importing, which keeps one core busy: two at a time, with half the threads each, take little more than half
+as long.
 """
 
 import os

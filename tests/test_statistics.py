@@ -58,7 +58,7 @@ def test_agreement(number):
     for name, values in resampled.items():
         assert np.isfinite(values).all() and np.isfinite(s.chance_of_best(values)).all()
         p = s.pairwise_exchange(y, guess, classes, name, 200)
-        assert ((0 < p) & (p <= 1)).all() and (p == p.T).all()
+        assert ((p > 0) & (p <= 1)).all() and (p == p.T).all()
         m = sk.confusion_matrix(y, guess[0], labels=range(classes))
         if len(y) > 1:
             assert np.isfinite(s.bca_interval(values[:, 0], float(s.STATISTICS[name](m)), s.jackknife_values(m, name))).all()
