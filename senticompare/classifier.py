@@ -19,7 +19,7 @@ import numpy as np
 
 from .config import METHODS, InputError, RunSpec, home, make_spec, pick_device, training_hash, write_text
 from .data import Splits
-from .embed import Embedder, embed_texts, load_embedder, make_embedder, run_windows
+from .embed import BATCH_TOKENS, Embedder, embed_texts, load_embedder, make_embedder, run_windows
 from .heads import HEADS, TfidfEncoder, softmax
 from .models import find_model, load_tokenizer, usable_length
 from .search import search
@@ -39,22 +39,23 @@ class Classifier:
     tuned: Path | None = None  # folder of the tuned model
     training: dict[str, Any] = field(default_factory=dict)
 
-    def features(self, texts: Sequence[str], cache: Path | None = None) -> Any:
+    def features(self, texts: Sequence[str], cache: Path | None = None, batch_tokens: int = BATCH_TOKENS) -> Any:
         "What the head sees, n rows."
         if isinstance(self.encoder, Embedder):
-            return np.asarray(embed_texts(self.encoder, texts, cache)) if cache else np.concatenate(list(self.encoder.windows(texts)))
+            found = embed_texts(self.encoder, texts, cache) if cache else np.concatenate(list(self.encoder.windows(texts, batch_tokens)))
+            return np.asarray(found)
         return np.zeros((len(texts), 0)) if self.encoder is None else self.encoder.encode(texts)
 
-    def predict_proba(self, texts: Sequence[str], cache: Path | None = None) -> np.ndarray:
-        "Probabilities, shape (n, classes), rows sum to 1."
+    def predict_proba(self, texts: Sequence[str], cache: Path | None = None, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
+        "Probabilities, shape (n, classes), rows sum to 1; a batch holds at most `batch_tokens` tokens, padding included."
         if not len(texts):
             return np.empty((0, len(self.classes)))
         if self.head is not None:
-            answers = np.asarray(self.head.predict_proba(self.features(texts, cache)), dtype=np.float64)
+            answers = np.asarray(self.head.predict_proba(self.features(texts, cache, batch_tokens)), dtype=np.float64)
             return answers / answers.sum(1, keepdims=True)  # XGBoost's float32 rows miss 1 by a little
         device = str(next(self.model.parameters()).device)
         limit = usable_length(self.model.config, self.tokenizer, self.spec.max_length)
-        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, limit, device)
+        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, limit, device, batch_tokens)
         return softmax(np.concatenate(list(windows)).astype(np.float64))
 
 # %% ../nbs/32_classifier.ipynb #78dc42a4

@@ -4,8 +4,10 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js', 'show',
-           'show_table', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart', 'reliability_chart',
-           'latency_chart', 'run_label', 'quality_chart', 'tradeoff_chart', 'slices_chart', 'save_image']
+           'show_table', 'interval_text', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
+           'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart', 'run_label',
+           'quality_chart', 'tradeoff_chart', 'slices_chart', 'memory_chart', 'rank_chart', 'significance_chart',
+           'critical_difference_chart', 'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -22,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from .config import InputError, atomic_path, write_text
+from .score import SCALES, pareto_front, scaled
 
 # %% ../nbs/62_plots.ipynb #b831c57a
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#999999")
@@ -69,6 +72,11 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     longest = max((len(str(v)) for column in frame for v in frame[column]), default=0)
     wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
     display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    "An interval as a reader sees it; empty where there is none."
+    return "" if interval is None else f"{interval[0]:,.2f} to {interval[1]:,.2f}"
 
 
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
@@ -148,6 +156,36 @@ def latency_chart(milliseconds: Sequence[float], p50: float | None) -> Any:
     fig.update_xaxes(title="milliseconds for one text").update_yaxes(title="timings")
     return style(fig, "Latency at batch size 1", f"{len(milliseconds):,} timings on real test texts in random order, in a process of their own")
 
+# %% ../nbs/62_plots.ipynb #8f51b2d3
+def latency_length_chart(rows: Sequence[dict[str, Any]], unit: str) -> Any:
+    "Median latency of one text against its length, with 95 % intervals, from `speed.latency_by_length`."
+    import plotly.graph_objects as go
+
+    x = [(r["shortest"] + r["longest"]) / 2 for r in rows]
+    y = [r["latency_p50_ms"] for r in rows]
+    ends = [r["latency_p50_ci95_ms"] or [v, v] for r, v in zip(rows, y, strict=True)]
+    up, down = ([abs(e[side] - v) for e, v in zip(ends, y, strict=True)] for side in (1, 0))
+    error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+    hover = [f"{r['shortest']} to {r['longest']} {unit}, {r['n']} timings" for r in rows]
+    fig = go.Figure(go.Scatter(x=x, y=y, error_y=error, mode="markers+lines", text=hover, marker={"size": 9}))
+    fig.update_xaxes(title=f"{unit} of the text", rangemode="tozero").update_yaxes(title="median ms for one text", rangemode="tozero")
+    total = sum(r["n"] for r in rows)
+    return style(fig, "Latency against length", f"{total:,} timings in {len(rows)} groups of similar length; bars are 95 % intervals of the median")
+
+
+def throughput_chart(batches: Sequence[dict[str, Any]]) -> Any:
+    "Texts per second for each way of asking, with the share of padding."
+    import plotly.graph_objects as go
+
+    names = [f"{b['batch_size']} at once" + (f", {b['batch_tokens']:,} tokens" if b["padded_share"] is not None else "") for b in batches]
+    best = max(range(len(batches)), key=lambda i: batches[i]["samples_s"])
+    notes = ["" if b["padded_share"] is None else f"{b['padded_share']:.0%} padding" for b in batches]
+    colours = [COLOURS[1] if i == best else COLOURS[0] for i in range(len(batches))]
+    fig = go.Figure(go.Bar(x=[b["samples_s"] for b in batches], y=names, text=notes, orientation="h", marker_color=colours))
+    fig.update_xaxes(title="texts per second").update_yaxes(autorange="reversed", automargin=True)
+    note = "texts asked at once, and the tokens (padding included) that run at once; the other colour marks the best"
+    return style(fig, "Throughput", note, 150 + 40 * len(batches))
+
 # %% ../nbs/62_plots.ipynb #055daf50
 def run_label(row: dict[str, Any]) -> str:
     "Short name of a leaderboard row: model, method and head, without what says nothing."
@@ -179,7 +217,11 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     import plotly.graph_objects as go
 
     fig = go.Figure()
-    for r in (r for r in rows if r["latency_median_ms"] and r["model_name"] != "majority"):
+    working = [r for r in rows if r["latency_median_ms"] and r["model_name"] != "majority"]
+    front = [working[i] for i in pareto_front(working, "latency_median_ms", "accuracy")]
+    line = {"color": "rgba(128,128,128,.6)", "dash": "dot", "shape": "hv"}
+    fig.add_trace(go.Scatter(x=[r["latency_median_ms"] for r in front], y=[r["accuracy"] for r in front], mode="lines", line=line, name="Pareto front"))
+    for r in working:
         low, high = r["accuracy_ci95"]
         error = {"type": "data", "symmetric": False, "array": [high - r["accuracy"]], "arrayminus": [r["accuracy"] - low], "thickness": 1}
         marker = {"size": 20, "color": COLOURS[(r["tie_group"] - 1) % len(COLOURS)]}
@@ -201,6 +243,84 @@ def slices_chart(rows: Sequence[dict[str, Any]], sliced: dict[str, dict[str, Any
     heat = go.Heatmap(z=values, x=[run_label(r) for r in rows], y=labels, texttemplate="%{z:.2f}", colorscale="Blues", showscale=False, xgap=1, ygap=1)
     fig = style(go.Figure(heat), "Accuracy by slice", "runs from left to right as ranked; small slices say little", 230 + 26 * len(labels))
     return fig.update_xaxes(tickangle=-40, automargin=True).update_yaxes(autorange="reversed", automargin=True)
+
+# %% ../nbs/62_plots.ipynb #b20d95e4
+def memory_chart(rows: Sequence[dict[str, Any]], memory: dict[str, dict[str, Any]]) -> Any:
+    "Peak memory of training and of answering, MB, per run in ranking order; `memory` holds each run's `memory` block by run id."
+    import plotly.graph_objects as go
+
+    fig = go.Figure()
+    kinds = {"training": "train_peak_rss_mb", "answering": "infer_peak_rss_mb", "interpreter and libraries alone": "infer_baseline_rss_mb"}
+    for name, field in kinds.items():
+        found = [(run_label(r), memory[r["run_id"]].get(field)) for r in rows]
+        if any(v for _, v in found):
+            fig.add_trace(go.Bar(name=name, y=[n for n, v in found if v], x=[v for _, v in found if v], orientation="h"))
+    fig.update_layout(barmode="group").update_xaxes(title="MB (peak resident memory)")
+    fig.update_yaxes(categoryorder="array", categoryarray=[run_label(r) for r in rows][::-1], automargin=True)
+    return style(fig, "Memory", "peaks of the process as the kernel counts them; what was not measured has no bar", 170 + 55 * len(rows))
+
+# %% ../nbs/62_plots.ipynb #c5e7d1a8
+def rank_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
+    "Rank of each run with the ranks it takes in 95 % of resampled test sets, and its chance of being best."
+    import plotly.graph_objects as go
+
+    ranked = [r for r in rows if r["rank_ci95"]]
+    up, down = ([abs(r["rank_ci95"][side] - r["rank"]) for r in ranked] for side in (1, 0))
+    error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 3}
+    labels = [run_label(r) for r in ranked]
+    notes = [f"best in {r['chance_of_best']:.0%}" for r in ranked]
+    fig = go.Figure(go.Scatter(x=[r["rank"] for r in ranked], y=labels, error_x=error, mode="markers", marker={"size": 10}, hovertext=notes))
+    fig.update_xaxes(title="rank", dtick=1, range=[0.5, len(ranked) + 0.5]).update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
+    note = f"{test_size:,} test examples; bars are the ranks taken in 95 % of resampled test sets: where bars overlap the order is not certain"
+    return style(fig, "Ranks", note, 150 + 34 * len(ranked))
+
+# %% ../nbs/62_plots.ipynb #8e91b3f0
+def _short_p(p: float) -> str:
+    return "<.001" if p < 0.001 else "1" if p >= 0.9995 else f"{p:.3f}".lstrip("0")
+
+
+def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05) -> Any:
+    "Which pairs can be told apart: Holm-corrected p-values, shape (runs, runs), in ranking order; filled cells are below alpha."
+    import plotly.graph_objects as go
+
+    count = len(labels)
+    shade = [[None if i == j else 1.0 if p[i][j] < alpha else 0.0 for j in range(count)] for i in range(count)]
+    text = [["" if i == j else _short_p(p[i][j]) for j in range(count)] for i in range(count)]
+    colours = [[0, "rgba(128,128,128,.15)"], [1, COLOURS[0]]]
+    names = [html.escape(n) for n in labels]
+    look: dict[str, Any] = {"texttemplate": "%{text}", "colorscale": colours, "zmin": 0, "zmax": 1, "showscale": False, "xgap": 1, "ygap": 1}
+    heat = go.Heatmap(z=shade, x=names, y=names, text=text, **look)
+    note = f"p-values corrected for all {count * (count - 1) // 2} pairs (Holm); filled: can be told apart at {alpha:.0%}, grey: a tie"
+    fig = style(go.Figure(heat), "Which pairs differ", note, 230 + 30 * count)
+    return fig.update_xaxes(tickangle=-40, automargin=True).update_yaxes(autorange="reversed", automargin=True)
+
+# %% ../nbs/62_plots.ipynb #4a7e20c9
+def critical_difference_chart(names: Sequence[str], ranks: Sequence[float], difference: float, datasets: int) -> Any:
+    "Mean ranks over datasets on one line, with the critical difference as a bar from each model that leads a group."
+    import plotly.graph_objects as go
+
+    order = sorted(range(len(names)), key=lambda i: ranks[i])
+    fig = go.Figure(go.Scatter(x=[ranks[i] for i in order], y=[names[i] for i in order], mode="markers", marker={"size": 11}, showlegend=False))
+    for i in order:
+        tied = [j for j in order if 0 <= ranks[j] - ranks[i] <= difference]
+        if len(tied) > 1 and not any(ranks[k] < ranks[i] and ranks[tied[-1]] - ranks[k] <= difference for k in order):
+            fig.add_shape(type="line", x0=ranks[i], x1=ranks[tied[-1]], y0=names[i], y1=names[i], line={"width": 5, "color": COLOURS[1]})
+    fig.update_xaxes(title="mean rank (1 is best)").update_yaxes(autorange="reversed", automargin=True)
+    note = f"{datasets} datasets; the bar joins a model with those within the critical difference ({difference:.2f}, Nemenyi at 5 %): not separable"
+    return style(fig, "Mean ranks over datasets", note, 150 + 36 * len(names))
+
+# %% ../nbs/62_plots.ipynb #71f8c5ae
+def radar_chart(rows: Sequence[dict[str, Any]], most: int = 5) -> Any:
+    "The best runs (at most `most`) on the fixed scales of the composite score, 0 to 1, outside is better."
+    import plotly.graph_objects as go
+
+    shown = rows[:most]
+    names = [n for n in SCALES if all(scaled(n, r) is not None for r in shown)]
+    fig = go.Figure()
+    for r in shown:
+        fig.add_trace(go.Scatterpolar(r=[scaled(n, r) for n in [*names, names[0]]], theta=[*names, names[0]], name=run_label(r), mode="lines+markers"))
+    fig.update_layout(polar={"radialaxis": {"range": [0, 1]}, "bgcolor": "rgba(0,0,0,0)"})
+    return style(fig, "Profiles", f"the {len(shown)} best runs on fixed scales from 0 (worst) to 1 (best), outside is better", 520)
 
 # %% ../nbs/62_plots.ipynb #46139c01
 IMAGE_FORMATS = ("png", "svg", "pdf")

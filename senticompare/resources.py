@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import bundled, cores
+from .machine import blas_names, frequency_policy
 from .speed import peak_rss_mb
 
 # %% ../nbs/42_resources.ipynb #e7f0f6ea
@@ -83,6 +84,8 @@ def hardware() -> dict[str, Any]:
     return {
         "cpu": _cpu_name(),
         "cores": cores(),
+        "frequency_policy": frequency_policy(),
+        "blas": ", ".join(blas_names()),
         "threads": torch.get_num_threads(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,

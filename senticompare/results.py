@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEMA_VERSION', 'SHAPE', 'BLOCKS', 'REASONS', 'new_result', 'plain', 'complete', 'data_block', 'predictions_frame',
-           'write_predictions', 'write_result', 'attach_result', 'is_result', 'read_result', 'read_results',
-           'read_predictions']
+           'write_predictions', 'write_latencies', 'write_result', 'attach_result', 'is_result', 'read_result',
+           'read_results', 'read_predictions']
 
 # %% ../nbs/60_results.ipynb #af158756
 import json
@@ -121,6 +121,15 @@ def write_predictions(folder: Path, run_id: str, frame: pd.DataFrame) -> Path:
     path = folder / f"{run_id}.predictions.parquet"
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
+    return path
+
+
+def write_latencies(folder: Path, run_id: str, answer: dict[str, Any]) -> Path:
+    "Write the raw timings of single texts atomically: columns position (order of measurement), length (tokens or words), milliseconds."
+    frame = pd.DataFrame({"length": answer["lengths"], "milliseconds": np.asarray(answer["singles_s"]) * 1e3})
+    path = folder / f"{run_id}.latency.parquet"
+    with atomic_path(path) as temporary:
+        frame.rename_axis("position").reset_index().to_parquet(temporary, index=False)
     return path
 
 

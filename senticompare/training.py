@@ -248,7 +248,8 @@ class AveragedTrainer(Trainer):  # type: ignore[misc]
         return [(n, p) for n, p in model.named_parameters() if p.requires_grad and HEAD.search(n)]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        rows, arguments = self.train_dataset, self.args
+        rows: Any = self.train_dataset
+        arguments = self.args
         group = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps  # the texts of one step
         return LengthBatches([len(r["input_ids"]) for r in rows], group, arguments.seed)
 
