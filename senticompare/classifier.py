@@ -80,7 +80,7 @@ def _baseline(spec: RunSpec, splits: Splits) -> Classifier:
 
 
 def _frozen(spec: RunSpec, splits: Splits) -> Classifier:
-    encoder = load_embedder(find_model(spec.model), spec.max_length, spec.device)
+    encoder = load_embedder(find_model(spec.model), spec.max_length, spec.device, spec.precision or "float32")
     return _fit_head(Classifier(spec, splits.classes, encoder), splits, keep=True)
 
 # %% ../nbs/32_classifier.ipynb #41bb12e9
@@ -225,7 +225,7 @@ def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str
         return Classifier(spec, classes, None if spec.model == "majority" else TfidfEncoder.load(folder), head)
     place = pick_device(device)
     if not METHODS[spec.method].trains:
-        return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place), head)
+        return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place, spec.precision or "float32"), head)
     tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place)
     encoder = tuned_embedder(spec, model, tokenizer, place, str(folder)) if head is not None else None
     return Classifier(spec, classes, encoder, head, model, tokenizer)

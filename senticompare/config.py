@@ -104,7 +104,8 @@ class RunSpec:
     layer_decay: float | None = None  # each layer's rate is this times that of the layer above it (Clark et al. 2020); 1: one rate
     gradient_accumulation: int | None = None  # batches per optimiser step; None: 1
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: slower, far less memory
-    precision: str | None = None  # float32, bfloat16 or float16 arithmetic; None: bfloat16 where the hardware has it, else float32
+    # Arithmetic of training, or of a frozen model's embeddings: float32, bfloat16 or float16. None: float32, but training in bfloat16 where the hardware has it
+    precision: str | None = None
     weight_decay: float | None = None
     warmup_ratio: float | None = None
     scheduler: str | None = None  # linear or cosine decay, or constant (then a wide average_share does what decay would)
@@ -166,7 +167,8 @@ def _resolve(spec: RunSpec) -> RunSpec:
     if not method.adapter:
         filled["target_modules"] = None
     if not method.trains:
-        filled |= {"gradient_accumulation": None, "gradient_checkpointing": False, "precision": None, "tune": None}
+        filled |= {"gradient_accumulation": None, "gradient_checkpointing": False, "tune": None}
+        filled["precision"] = spec.precision if spec.method == "frozen" and spec.precision != "float32" else None
     return replace(spec, **filled)
 
 # %% ../nbs/00_config.ipynb #3104019f

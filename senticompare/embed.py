@@ -128,26 +128,27 @@ class Embedder:
 
     def forward(self, inputs: dict[str, Any]) -> Any:
         "Pooled vectors of one batch, shape (batch, width)."
-        return pool(self.model(**inputs).last_hidden_state, inputs.get("attention_mask"), self.pooling)
+        return pool(self.model(**inputs).last_hidden_state.float(), inputs.get("attention_mask"), self.pooling)
 
     def windows(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS) -> Iterator[np.ndarray]:
         "Vectors of all texts, window by window."
         return run_windows(texts, self.tokenizer, self.forward, self.max_length, self.device, batch_tokens)
 
 # %% ../nbs/30_embed.ipynb #d8645f2b
-def make_embedder(model: Any, tokenizer: Any, pooling: str, max_length: int, device: str, fingerprint: str) -> Embedder:
-    "An embedder around a loaded model; the cache key mixes the weights, the pooling and the limit."
+def make_embedder(model: Any, tokenizer: Any, pooling: str, max_length: int, device: str, fingerprint: str, precision: str = "float32") -> Embedder:
+    "An embedder around a loaded model; the cache key mixes the weights, the pooling, the limit and the arithmetic."
     limit = usable_length(model.config, tokenizer, max_length)
-    key = hashlib.sha256(f"{fingerprint}|{pooling}|{limit}|float32".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{fingerprint}|{pooling}|{limit}|{precision}".encode()).hexdigest()[:16]
     return Embedder(model, tokenizer, pooling, limit, device, key)
 
 
-def load_embedder(card: ModelCard, max_length: int = 256, device: str = "auto") -> Embedder:
-    "The untouched model of a registry row as an embedder."
+def load_embedder(card: ModelCard, max_length: int = 256, device: str = "auto", precision: str = "float32") -> Embedder:
+    "The untouched model of a registry row as an embedder, in float32, bfloat16 or float16."
     from senticompare.inference import for_inference
 
     place = pick_device(device)
-    return make_embedder(for_inference(load_backbone(card, place)), load_tokenizer(card), card.pooling, max_length, place, model_fingerprint(card))
+    model, tokenizer = for_inference(load_backbone(card, place), precision), load_tokenizer(card)
+    return make_embedder(model, tokenizer, card.pooling, max_length, place, model_fingerprint(card), precision)
 
 # %% ../nbs/30_embed.ipynb #257b1395
 class VectorStore:

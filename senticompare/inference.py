@@ -17,7 +17,7 @@ from transformers.masking_utils import sdpa_mask
 
 # %% ../nbs/25_inference.ipynb #739ba9f1
 class PackedLinear(nn.Module):
-    "A linear layer whose weights lie as oneDNN wants them; float32 on a CPU, for inference only."
+    "A linear layer whose weights lie as oneDNN wants them; float32 or bfloat16 on a CPU, for inference only."
 
     def __init__(self, layer: nn.Linear, gelu: bool = False) -> None:
         super().__init__()
@@ -60,9 +60,11 @@ AttentionMaskInterface.register("short_text", sdpa_mask)
 _ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
 
 
-def for_inference(model: Any) -> Any:
-    "The model, rearranged in place for answering on a CPU; on other devices and in other number formats it is returned as it is."
-    if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in model.parameters()) or hasattr(model, "peft_config"):
+def for_inference(model: Any, precision: str = "float32") -> Any:
+    "The model, rearranged for answering on a CPU, in float32, bfloat16 or float16; on a GPU, in 4 bits or with an adapter it stays as it is laid out."
+    if precision != "float32" and all(p.dtype == torch.float32 for p in model.parameters()):
+        model = model.to(getattr(torch, precision))
+    if any(p.device.type != "cpu" or p.dtype not in (torch.float32, torch.bfloat16) for p in model.parameters()) or hasattr(model, "peft_config"):
         return model
     if model.config.model_type in _ENCODERS:
         model.set_attn_implementation("short_text")
