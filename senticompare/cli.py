@@ -6,8 +6,8 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
-           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'compare', 'recommend',
-           'prices', 'report', 'run_command', 'main']
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'dashboard', 'compare',
+           'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -460,6 +460,45 @@ def export(
 
     checked = export_classifier(checkpoint, output, to, quantize == "int8")
     print_rows([{"export": str(output), **checked}], as_json)
+
+# %% ../nbs/72_cli.ipynb #3e8b1f6d
+def _check_port(host: str, port: int) -> None:
+    "InputError unless the port can be listened on."
+    import socket
+
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except (OSError, OverflowError) as e:
+            reason = getattr(e, "strerror", None) or "not a port number"
+            raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
+
+
+@app.command()
+def dashboard(
+    reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page.")] = 8866,
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is reached from this machine only.")] = "127.0.0.1",
+) -> None:  # fmt: skip
+    "Serve the dashboard of a reports folder as a web page (Voilà)."
+    from importlib.util import find_spec
+    from subprocess import call
+
+    from senticompare.dashboard import load_suite as load_reports
+    from senticompare.runner import template
+
+    if find_spec("voila") is None:
+        raise InputError("the dashboard needs Voilà: install the extra 'lab' (pip install 'senticompare[lab]')")
+    load_reports(reports)
+    _check_port(host, port)
+    print(f"The dashboard of {reports} is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
+    options = [f"--port={port}", f"--Voila.ip={host}", "--no-browser", "--Application.log_level=WARN"]
+    environment = {**os.environ, "SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd())}
+    try:
+        status = call([sys.executable, "-m", "voila", str(template("56_dashboard")), *options], env=environment)
+    except KeyboardInterrupt:
+        status = 0  # the usual way to end it
+    raise typer.Exit(status)
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()

@@ -10,6 +10,7 @@ from conftest import ROOT
 NEEDED = [
     "senticompare/bundled/suites/quickstart.yaml",
     "senticompare/bundled/nbs/50_run.ipynb",
+    "senticompare/bundled/nbs/56_dashboard.ipynb",
     "senticompare/bundled/nbs/55_summary.ipynb",
     "senticompare/bundled/reviews/test.jsonl",
     "senticompare/py.typed",
