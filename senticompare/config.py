@@ -146,7 +146,7 @@ TRAINING_DEFAULTS: dict[str, Any] = {
     "scheduler": "linear",
     "patience": 3,
     "evals_per_epoch": 2,
-    "average_share": 0.05,
+    "average_share": 0.1,
 }
 ADAPTER_DEFAULTS: dict[str, Any] = {"lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
 
@@ -231,7 +231,7 @@ def make_spec(values: dict[str, Any]) -> RunSpec:
     return spec
 
 # %% ../nbs/00_config.ipynb #913bcc6b
-RULES = 4  # raised when the same settings come to mean other splits or another training
+RULES = 5  # raised when the same settings come to mean other splits or another training
 
 
 def digest(value: Any) -> str:

@@ -134,7 +134,7 @@ class WeightAverage:
         "Move the average a little towards the weights as they are now."
         if self.window:
             self.updates += 1
-            decay = min(max(0.0, 1 - AVERAGE_EVERY / self.window), self.updates / (self.updates + 9))
+            decay = max(0.0, min(1 - AVERAGE_EVERY / self.window, 1 - 2 / self.updates))
             get_ema_multi_avg_fn(decay)(self.mean, [p.detach() for p in self.named.values()], None)
 
     def swap(self) -> None:
