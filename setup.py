@@ -10,7 +10,7 @@ config = ConfigParser(delimiters=["="])
 config.read(root / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
-EXTRAS = ("offline", "quant", "onnx", "images", "lab", "dev")
+EXTRAS = ("offline", "quant", "onnx", "images", "track", "lab", "dev")
 extras = {name: cfg[f"{name}_requirements"].split() for name in EXTRAS}
 extras["all"] = sorted({r for name in EXTRAS for r in extras[name]})
 bundled = {"suites": "suites", "nbs": "nbs", "reviews": "data/reviews"}

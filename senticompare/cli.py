@@ -200,7 +200,17 @@ def _print_plan(plan: Sequence[Any], as_json: bool = False) -> None:
     print_rows([{"run": p.run_id, "state": p.state, "would reuse": ", ".join(p.reuses) or None} for p in plan], as_json)
 
 # %% ../nbs/72_cli.ipynb #67c6386c
-def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False) -> int:
+def _track(tracker: str | None, folder: Path, results: Sequence[dict[str, Any]]) -> None:
+    "Write this session's runs to a tracker; what was finished before stands there already."
+    if tracker:
+        from senticompare.tracking import track
+
+        for result in results:
+            track(tracker, folder, result)
+        print(f"{len(results)} runs written to {tracker}: {home() / ('mlruns' if tracker == 'mlflow' else 'tensorboard')}", file=sys.stderr)
+
+
+def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
     from senticompare.runner import check_writable, make_plan, run_plan, summarize
 
@@ -214,7 +224,8 @@ def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = Fal
     print(f"{suite.name}: {len(plan)} runs, {len(plan) - todo} finished already; reports in {folder}", file=sys.stderr)
     os.environ.setdefault("SENTICOMPARE_COMMAND", " ".join(["senticompare", *sys.argv[1:]]))
     with _progress(todo) as report:
-        run_plan(plan, folder, workers, report)
+        done = run_plan(plan, folder, workers, report)
+    _track(tracker, folder, done)
     board = summarize(folder, suite.title, suite.note, claims=suite.claims)
     print_rows(ranking_rows(board), title=suite.title)
     print(f"Runs of one tie group cannot be told apart on this test set. Open {folder / 'summary.html'}")
@@ -267,11 +278,16 @@ def benchmark(
     text_column: TextColumn = None, label_column: LabelColumn = None, stars: Stars = None, skip_bad_rows: SkipBad = False,
     max_length: MaxLength = None, epochs: Epochs = None, batch_size: BatchSize = None, learning_rate: Rate = None,
     tune: Tune = None, settings: Settings = None,
+    track: Annotated[str | None, typer.Option(help="Also write finished runs to mlflow or tensorboard (extra 'track').")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what each would reuse; run nothing.")] = False,
 ) -> None:  # fmt: skip
     "Run a matrix of models, methods and seeds through papermill, skip what is finished, then summarise."
     if engine != "local":
         raise InputError(f"option --engine: {engine!r} is not in this version; use local")
+    if track is not None:
+        from senticompare.tracking import check_tracker
+
+        check_tracker(track)
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
                    skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
                    tune=tune) | _settings(settings)  # fmt: skip
@@ -281,7 +297,7 @@ def benchmark(
     own = "reviews" if dataset is None else dataset
     matrix: dict[str, Any] = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
     chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(**matrix, dataset=own, common=given)
-    raise typer.Exit(run_suite(chosen, reports, workers, dry_run))
+    raise typer.Exit(run_suite(chosen, reports, workers, dry_run, track))
 
 # %% ../nbs/72_cli.ipynb #147faebb
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:

@@ -133,7 +133,7 @@ def _publish(scratch: Path, reports: Path, run_id: str) -> None:
     "Move a run's files into the reports folder, the result last."
     if (scratch / f"{run_id}.ipynb").exists():
         _forget_paths(scratch / f"{run_id}.ipynb")
-    for suffix in (".ipynb", ".predictions.parquet", ".json"):
+    for suffix in (".ipynb", ".predictions.parquet", ".latency.parquet", ".json"):
         source, target = scratch / f"{run_id}{suffix}", reports / f"{run_id}{suffix}"
         if source.exists():
             shutil.move(str(source), str(target.with_name(f".{target.name}.tmp")))
