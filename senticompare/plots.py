@@ -279,8 +279,8 @@ def _short_p(p: float) -> str:
     return "<.001" if p < 0.001 else "1" if p >= 0.9995 else f"{p:.3f}".lstrip("0")
 
 
-def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05) -> Any:
-    "Which pairs can be told apart: Holm-corrected p-values, shape (runs, runs), in ranking order; filled cells are below alpha."
+def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05, pairs: int | None = None) -> Any:
+    "Which pairs can be told apart: p-values corrected over `pairs` pairs, shape (runs, runs), in ranking order; filled cells are below alpha."
     import plotly.graph_objects as go
 
     count = len(labels)
@@ -290,7 +290,7 @@ def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05) -> An
     names = [html.escape(n) for n in labels]
     look: dict[str, Any] = {"texttemplate": "%{text}", "colorscale": colours, "zmin": 0, "zmax": 1, "showscale": False, "xgap": 1, "ygap": 1}
     heat = go.Heatmap(z=shade, x=names, y=names, text=text, **look)
-    note = f"p-values corrected for all {count * (count - 1) // 2} pairs (Holm); filled: can be told apart at {alpha:.0%}, grey: a tie"
+    note = f"p-values corrected for all {pairs or count * (count - 1) // 2} pairs (Holm); filled: can be told apart at {alpha:.0%}, grey: a tie"
     fig = style(go.Figure(heat), "Which pairs differ", note, 230 + 30 * count)
     return fig.update_xaxes(tickangle=-40, automargin=True).update_yaxes(autorange="reversed", automargin=True)
 
