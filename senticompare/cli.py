@@ -200,14 +200,18 @@ def _print_plan(plan: Sequence[Any], as_json: bool = False) -> None:
     print_rows([{"run": p.run_id, "state": p.state, "would reuse": ", ".join(p.reuses) or None} for p in plan], as_json)
 
 # %% ../nbs/72_cli.ipynb #67c6386c
-def _track(tracker: str | None, folder: Path, results: Sequence[dict[str, Any]]) -> None:
-    "Write this session's runs to a tracker; what was finished before stands there already."
-    if tracker:
-        from senticompare.tracking import track
+def _tracked(report: Any, tracker: str | None, folder: Path) -> Any:
+    "A reporter that also writes each run to a tracker as soon as it is finished."
+    if not tracker:
+        return report
+    from senticompare.tracking import track
 
-        for result in results:
-            track(tracker, folder, result)
-        print(f"{len(results)} runs written to {tracker}: {home() / ('mlruns' if tracker == 'mlflow' else 'tensorboard')}", file=sys.stderr)
+    def both(planned: Any, result: dict[str, Any], done: int, of: int) -> None:
+        if trouble := track(tracker, folder, result):
+            print(f"warning: {trouble}", file=sys.stderr)
+        report(planned, result, done, of)
+
+    return both
 
 
 def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None) -> int:
@@ -224,8 +228,7 @@ def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = Fal
     print(f"{suite.name}: {len(plan)} runs, {len(plan) - todo} finished already; reports in {folder}", file=sys.stderr)
     os.environ.setdefault("SENTICOMPARE_COMMAND", " ".join(["senticompare", *sys.argv[1:]]))
     with _progress(todo) as report:
-        done = run_plan(plan, folder, workers, report)
-    _track(tracker, folder, done)
+        run_plan(plan, folder, workers, _tracked(report, tracker, folder))
     board = summarize(folder, suite.title, suite.note, claims=suite.claims)
     print_rows(ranking_rows(board), title=suite.title)
     print(f"Runs of one tie group cannot be told apart on this test set. Open {folder / 'summary.html'}")

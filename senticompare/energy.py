@@ -22,15 +22,22 @@ Counter = Callable[[], float]  # joules since some moment
 def _rapl_zones() -> list[Path]:
     "Readable package counters of the processor."
     zones = sorted(RAPL.glob("intel-rapl:[0-9]*")) if RAPL.is_dir() else []
-    return [z for z in zones if z.name.count(":") == 1 and os.access(z / "energy_uj", os.R_OK)]
+    return [z for z in zones if z.name.count(":") == 1 and os.access(z / "energy_uj", os.R_OK) and _is_package(z)]
 
 
-def _rapl_joules(zones: list[Path]) -> float:
-    return sum(int((z / "energy_uj").read_text()) for z in zones) / 1e6
+def _is_package(zone: Path) -> bool:
+    "Whether a zone is a processor package: the whole platform (psys), where there is one, holds the packages once more."
+    return (zone / "name").read_text().startswith("package")
 
 
-def _rapl_range(zones: list[Path]) -> float:
-    return sum(int((z / "max_energy_range_uj").read_text()) for z in zones) / 1e6
+def _microjoules(zones: list[Path]) -> list[int]:
+    return [int((z / "energy_uj").read_text()) for z in zones]
+
+
+def _rapl_used(zones: list[Path], before: list[int]) -> float:
+    "Joules of all zones since `before`, each counter's running over put right."
+    ranges = [int((z / "max_energy_range_uj").read_text()) for z in zones]
+    return sum((now - then) % span for now, then, span in zip(_microjoules(zones), before, ranges, strict=True)) / 1e6
 
 
 def _nvml() -> Counter | None:
@@ -68,14 +75,13 @@ class Energy:
 def energy_meter() -> Iterator[Energy]:
     "Measure the energy of a block with every counter that can be read; the whole machine's share is counted, not this process's alone."
     zones, gpu, found = _rapl_zones(), _nvml(), Energy({})
-    before, start = (_rapl_joules(zones), gpu() if gpu else 0.0), time.perf_counter()
+    before, start = (_microjoules(zones), gpu() if gpu else 0.0), time.perf_counter()
     try:
         yield found
     finally:
         found.seconds = time.perf_counter() - start
         if zones:
-            used = _rapl_joules(zones) - before[0]
-            found.joules["RAPL (processor package)"] = used if used >= 0 else used + _rapl_range(zones)
+            found.joules["RAPL (processor package)"] = _rapl_used(zones, before[0])
         if gpu:
             found.joules["NVML (GPU)"] = gpu() - before[1]
 

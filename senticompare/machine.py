@@ -39,13 +39,20 @@ def _best(action: Callable[[], Any], repetitions: int) -> float:
     return min(times)
 
 # %% ../nbs/38_machine.ipynb #d8e60f1f
+def _wait(device: str) -> Callable[[], Any]:
+    "Waits until a GPU has done what was asked of it."
+    import torch
+
+    return {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device, lambda: None)
+
+
 def gemm_gflops(device: str = "cpu", repetitions: int = 12) -> float:
     "Best rate of a float32 matrix product with torch's present number of threads, in GFLOP/s."
     import torch
 
     a, b = (torch.rand(GEMM_ROWS, GEMM_ROWS, device=device) for _ in range(2))
     out = torch.empty_like(a)
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait = _wait(device)
 
     def product() -> None:
         torch.mm(a, b, out=out)
@@ -61,7 +68,7 @@ def calibrate(device: str = "cpu") -> Calibration:
 
     source = torch.zeros(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait = _wait(device)
 
     def copy() -> None:
         target.copy_(source)
@@ -76,7 +83,7 @@ _PER_TEXT = ("pooler", "classifier", "score", "pre_classifier", "lm_head")  # la
 
 def model_flops(model: Any, lengths: Sequence[int]) -> float:
     "Floating-point operations of a transformer (a multiply-add is two) on texts of the given real token counts."
-    layers = {n: m for n, m in model.named_modules() if hasattr(m, "in_features") and hasattr(m, "out_features")}
+    layers = {n: m for n, m in model.named_modules() if hasattr(m, "in_features") and hasattr(m, "out_features") and not hasattr(m, "base_layer")}
     weights = sum(m.in_features * m.out_features for n, m in layers.items() if not any(part in _PER_TEXT for part in n.split(".")))
     config, n = model.config, np.asarray(lengths, dtype=float)
     width = config.num_attention_heads * (getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)

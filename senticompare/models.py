@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'model_source', 'model_fingerprint',
-           'load_tokenizer', 'usable_length', 'load_backbone', 'nf4_config', 'load_for_classification',
+           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'nf4_config', 'load_for_classification',
            'count_parameters', 'model_rows', 'register_model']
 
 # %% ../nbs/20_models.ipynb #f98aa5ab
@@ -171,6 +171,13 @@ def usable_length(config: Any, tokenizer: Any, wanted: int) -> int:
     if config.model_type in _OFFSET_POSITIONS:
         positions -= config.pad_token_id + 1
     return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+def text_limit(card: ModelCard, tokenizer: Any, wanted: int) -> int:
+    "The same for a model that is not loaded, from its configuration."
+    from transformers import AutoConfig
+
+    return usable_length(_pretrained(card, AutoConfig), tokenizer, wanted)
 
 
 def load_backbone(card: ModelCard, device: str = "cpu") -> Any:

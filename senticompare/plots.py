@@ -201,12 +201,12 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
     import plotly.graph_objects as go
 
     fig = go.Figure()
-    for group in sorted({r["tie_group"] for r in rows}):
-        members = [r for r in rows if r["tie_group"] == group]
+    for group in sorted({r["tie_group"] or 0 for r in rows}):  # 0: this metric has no paired test
+        members = [r for r in rows if (r["tie_group"] or 0) == group]
         x = [r["accuracy"] for r in members]
         error = {"type": "data", "symmetric": False, "array": [r["accuracy_ci95"][1] - r["accuracy"] for r in members],
                  "arrayminus": [r["accuracy"] - r["accuracy_ci95"][0] for r in members]}  # fmt: skip
-        fig.add_trace(go.Scatter(x=x, y=[run_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}",
+        fig.add_trace(go.Scatter(x=x, y=[run_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
                                  marker={"size": 11, "symbol": group % 20, "color": COLOURS[(group - 1) % len(COLOURS)]}))  # fmt: skip
     fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[run_label(r) for r in rows][::-1], automargin=True)
     return style(fig, "Accuracy", f"{test_size:,} test examples; bars are 95 % Wilson intervals; runs of one group are not separable", 150 + 40 * len(rows))
@@ -224,7 +224,7 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     for r in working:
         low, high = r["accuracy_ci95"]
         error = {"type": "data", "symmetric": False, "array": [high - r["accuracy"]], "arrayminus": [r["accuracy"] - low], "thickness": 1}
-        marker = {"size": 20, "color": COLOURS[(r["tie_group"] - 1) % len(COLOURS)]}
+        marker = {"size": 20, "color": COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)]}
         fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
                                  textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {run_label(r)}"))  # fmt: skip
     fig.update_xaxes(title="median latency of one text, ms (logarithmic)", type="log").update_yaxes(title="accuracy")
@@ -265,7 +265,7 @@ def rank_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     import plotly.graph_objects as go
 
     ranked = [r for r in rows if r["rank_ci95"]]
-    up, down = ([abs(r["rank_ci95"][side] - r["rank"]) for r in ranked] for side in (1, 0))
+    up, down = ([max(0, sign * (r["rank_ci95"][side] - r["rank"])) for r in ranked] for side, sign in ((1, 1), (0, -1)))
     error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 3}
     labels = [run_label(r) for r in ranked]
     notes = [f"best in {r['chance_of_best']:.0%}" for r in ranked]

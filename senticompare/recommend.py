@@ -87,7 +87,7 @@ def recommend(
     "The run to ship under the limits; InputError when the runs were tested on different examples."
     ranked = [r for r in rank_results(results, metric) if r["run_id"] in predictions]
     if len({test_key(predictions[r["run_id"]]) for r in ranked}) > 1:
-        raise InputError("the runs were tested on different examples: give --dataset, or a folder with one test set")
+        raise InputError("the runs were tested on different examples: name a folder with one test set")
     out = {r["run_id"]: excesses(r, limits, licences) for r in ranked}
     reasons = {r["run_id"]: f"{r['status']}: {r['error']}" for r in results if r["status"] != "completed"}
     reasons |= {n: "; ".join(e.why for e in found) for n, found in out.items() if found}
@@ -134,9 +134,11 @@ def _sentence_of_ties(best: dict[str, Any], tied: list[dict[str, Any]]) -> str:
 def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right: dict[str, np.ndarray]) -> str:
     disagreement = float(np.median([(right[best["run_id"]] != right[r["run_id"]]).mean() for r in others]))
     n, tied = best["test_size"], [r for r in others if r["tie_group"] == 1]
-    shown = detectable_difference(n, disagreement)
+    pairs = len(right) * (len(right) - 1) // 2
+    shown = detectable_difference(n, disagreement, 0.05 / pairs)
     split = f"Where one of two runs is right and the other wrong on {100 * disagreement:.0f} % of the texts"
-    words = f"{split}, this test set shows a difference of {shown:.3f} (80 % power)"
+    enough = f"this test set shows a difference of {shown:.3f}" if np.isfinite(shown) else "this test set can show no difference"
+    words = f"{split}, {enough} (80 % power, 5 % over all {pairs} pairs)"
     if not tied:
         return words + "."
     first = tied[0]
@@ -144,7 +146,7 @@ def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right
     pair = f"{run_label(best)} and {run_label(first)}"
     if gap <= 0:
         return f"{words}; {pair} do not differ here."
-    return f"{words}; to separate {pair} would take about {round_up(examples_to_separate(gap, max(apart, gap))):,} examples."
+    return f"{words}; to separate {pair} would take about {round_up(examples_to_separate(gap, max(apart, gap), 0.05 / pairs)):,} examples."
 
 
 def round_up(n: float) -> int:

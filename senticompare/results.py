@@ -10,6 +10,7 @@ __all__ = ['SCHEMA_VERSION', 'SHAPE', 'BLOCKS', 'REASONS', 'new_result', 'plain'
 # %% ../nbs/60_results.ipynb #af158756
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -169,6 +170,10 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     found = [r for p in sorted(Path(folder).rglob("*.json")) if (r := read_result(p))]
     if not found:
         raise InputError(f"reports folder {folder}: no results in it; run 'senticompare benchmark' first")
+    names = Counter(r["run_id"] for r in found)
+    if twice := next((n for n, count in names.items() if count > 1), None):
+        places = ", ".join(str(p.parent) for p in sorted(Path(folder).rglob(f"{twice}.json")))
+        raise InputError(f"reports folder {folder} holds several suites with the run {twice}: name one of {places}")
     return found
 
 

@@ -83,7 +83,7 @@ def time_batches(
     "Samples and real tokens per second when texts are asked `size` at a time, and the share of padding (0 to 1) when at most `batch_tokens` run at once."
     predict(list(texts[:size]))
     done, spent, real, padding = 0, 0.0, 0, []
-    while spent < budget_s:
+    while spent < budget_s or not done:
         rows = [(done + i) % len(texts) for i in range(size)]
         batch = [texts[i] for i in rows]
         start = time.perf_counter()
@@ -104,7 +104,16 @@ def _token_counts(classifier: Any, texts: list[str]) -> list[int] | None:
     from senticompare.audit import token_lengths
 
     tokenizer = classifier.tokenizer or getattr(classifier.encoder, "tokenizer", None)
-    return np.minimum(token_lengths(texts, tokenizer), classifier.spec.max_length).tolist() if tokenizer else None
+    return np.minimum(token_lengths(texts, tokenizer), _limit(classifier)).tolist() if tokenizer else None
+
+
+def _limit(classifier: Any) -> int:
+    "Tokens after which the classifier cuts a text."
+    from senticompare.models import usable_length
+
+    if classifier.model is None or classifier.head is not None:
+        return int(classifier.encoder.max_length)
+    return usable_length(classifier.model.config, classifier.tokenizer, classifier.spec.max_length)
 
 
 def peak_rss_mb() -> float | None:
@@ -163,16 +172,25 @@ def _alone_and_together(predict: Callable[[list[str]], Any], texts: Sequence[str
     return {"alone": alone, "together": [p[0].tolist() for p in pairs] + [p[1].tolist() for p in pairs]}
 
 # %% ../nbs/41_speed.ipynb #68d5ca5d
+def _import_all(request: dict[str, Any]) -> None:
+    "Import what the checkpoint needs, so that neither its load time nor its memory holds a library's."
+    if request["transformer"]:
+        import torch  # noqa: F401
+        from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
+    else:
+        import sklearn.feature_extraction.text  # noqa: F401
+    if request["head"] == "xgboost":
+        import xgboost  # noqa: F401
+
+
 def probe(request_file: str) -> None:
     "Entry of the fresh process: answer the request in `request_file` beside it as `answer.json`."
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
     from senticompare.classifier import load_classifier
 
-    if request["transformer"]:
-        import torch  # noqa: F401
-        from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer  # noqa: F401
+    _import_all(request)
     imported, baseline = time.time(), peak_rss_mb()
-    classifier = load_classifier(Path(request["checkpoint"]), request["device"])
+    classifier = load_classifier(Path(request["checkpoint"]), request["device"], check=False)  # or the check would be its first answer
     loaded, texts = time.time(), request["texts"]
     classifier.predict_proba(texts[:1])
     first = time.time()
@@ -203,7 +221,7 @@ def run_probe(
         about = json.loads((Path(checkpoint) / "senticompare.json").read_text(encoding="utf-8"))
         request = {
             "checkpoint": str(Path(checkpoint).resolve()), "device": device, "texts": [texts[i] for i in order], "parity_texts": list(parity_texts),
-            "budget_s": budget_s, "transformer": about["spec"]["method"] != "baseline",
+            "budget_s": budget_s, "transformer": about["spec"]["method"] != "baseline", "head": about["spec"]["head"],
         }  # fmt: skip
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")

@@ -8,6 +8,7 @@ __all__ = ['BLOCKS', 'TRACKERS', 'metrics_of', 'parameters_of', 'files_of', 'che
 # %% ../nbs/66_tracking.ipynb #c63e91f2
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, float]]:
 
 
 def metrics_of(result: dict[str, Any]) -> dict[str, float]:
-    "Measured numbers of a result by path, such as `quality/accuracy`; what was not measured is absent."
-    return {name: v for block in BLOCKS for name, v in _leaves(result[block], block)}
+    "Measured numbers of a result by path, such as `quality/accuracy`, with _ for characters that a tracker refuses; what was not measured is absent."
+    return {re.sub(r"[^\w.\-/ ]", "_", name): v for block in BLOCKS for name, v in _leaves(result[block], block)}
 
 
 def parameters_of(result: dict[str, Any]) -> dict[str, str]:
@@ -85,6 +86,10 @@ def check_tracker(name: str) -> None:
         raise InputError(f"option --track: {name} is not installed; install the extra 'track' (pip install 'senticompare[track]')")
 
 
-def track(name: str, folder: Path, result: dict[str, Any]) -> None:
-    "Write one finished run to a tracker."
-    TRACKERS[name][1](folder, result)
+def track(name: str, folder: Path, result: dict[str, Any]) -> str | None:
+    "Write one finished run to a tracker; returns what went wrong in one line, since a tracker's trouble must not cost a run."
+    try:
+        TRACKERS[name][1](folder, result)
+    except Exception as e:  # each tracker, store and network has its own
+        return f"{result['run_id']} was not written to {name}: {(str(e).splitlines() or [type(e).__name__])[0][:200]}"
+    return None

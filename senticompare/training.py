@@ -60,7 +60,7 @@ class LengthBatches(Sampler[int]):
         chance = torch.Generator().manual_seed(self.seed * 1009 + self.epoch)
         rows = get_length_grouped_indices(self.lengths, self.batch, generator=chance)
         whole = len(rows) // self.batch
-        order = [0, *(1 + torch.randperm(max(0, whole - 1), generator=chance)).tolist(), whole]  # the last group may be smaller
+        order = [*range(min(1, whole)), *(1 + torch.randperm(max(0, whole - 1), generator=chance)).tolist(), whole]  # the last group may be smaller
         return (row for g in order for row in rows[g * self.batch : (g + 1) * self.batch])
 
 # %% ../nbs/22_training.ipynb #63848d1c
@@ -138,8 +138,8 @@ class WeightAverage:
             get_ema_multi_avg_fn(decay)(self.mean, [p.detach() for p in self.named.values()], None)
 
     def swap(self) -> None:
-        "Exchange the weights and their average; done twice, nothing has changed."
-        for i, p in enumerate(self.named.values() if self.window else ()):
+        "Exchange the weights and their average, once there is one; done twice, nothing has changed."
+        for i, p in enumerate(self.named.values() if self.window and self.updates else ()):
             p.data, self.mean[i] = self.mean[i], p.data
 
 # %% ../nbs/22_training.ipynb #8f124528
@@ -189,6 +189,7 @@ class Averaging(TrainerCallback):  # type: ignore[misc]
     "Keeps a run's `WeightAverage`, and the seconds it has trained, through interruptions."
 
     def __init__(self, average: WeightAverage) -> None:
+        self.order: LengthBatches | None = None
         self.average, self.before, self.start = average, 0.0, time.perf_counter()
 
     @property
@@ -201,6 +202,11 @@ class Averaging(TrainerCallback):  # type: ignore[misc]
         self.start = time.perf_counter()
         if state.global_step:
             self.before = load_average(self.average, Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        "Tell the sampler its epoch: of several processes that go on in the middle of one, accelerate reaches none."
+        if self.order:
+            self.order.set_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         "Move the average."
@@ -240,6 +246,7 @@ class AveragedTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, average: WeightAverage, layer_decay: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self.layer_decay = layer_decay
+        self.moved: float | None = None
         self.average, self.best = average, Path(options["args"].output_dir) / "best"
         self.head_before = {n: p.detach().clone() for n, p in self._head()}
 
@@ -251,7 +258,9 @@ class AveragedTrainer(Trainer):  # type: ignore[misc]
         rows: Any = self.train_dataset
         arguments = self.args
         group = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps  # the texts of one step
-        return LengthBatches([len(r["input_ids"]) for r in rows], group, arguments.seed)
+        order = LengthBatches([len(r["input_ids"]) for r in rows], group, arguments.seed)
+        next(c for c in self.callback_handler.callbacks if isinstance(c, Averaging)).order = order
+        return order
 
     def create_optimizer(self, model: Any = None) -> Any:
         "Trainer's own optimiser, with a rate for each layer."
@@ -275,6 +284,7 @@ class AveragedTrainer(Trainer):  # type: ignore[misc]
             metrics: dict[str, float] = super().evaluate(*args, **options)
             if self.state.best_metric is None or metrics["eval_f1_macro"] > self.state.best_metric:
                 self.save_model(str(self.best), _internal_call=True)
+                self.moved = self.head_change()  # of the weights that are saved
         finally:
             self.average.swap()
         return metrics
@@ -324,7 +334,7 @@ def _record(trainer: AveragedTrainer, rows: int) -> dict[str, Any]:
         "batch_size": arguments.train_batch_size * arguments.world_size,
         "gradient_accumulation": arguments.gradient_accumulation_steps,
         "precision": "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32",
-        "head_change": trainer.head_change(),
+        "head_change": trainer.head_change() if trainer.moved is None else trainer.moved,
         "history": history,
     }
 

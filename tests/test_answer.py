@@ -59,7 +59,8 @@ def test_the_three_sentences_are_true(folder):
         assert f"the fastest of these is {label[fast]} with {done[fast]['speed']['latency_p50_ms']:.1f} ms" in sentences[1]
     share = np.median([(right[best] != right[x]).mean() for x in done if x != best])
     shown = float(re.search(r"shows a difference of (\d\.\d+)", sentences[2]).group(1))
-    z = norm.ppf(0.975) * sqrt(share) + norm.ppf(0.8) * sqrt(share - shown**2)
+    pairs = len(done) * (len(done) - 1) // 2
+    z = norm.ppf(1 - 0.025 / pairs) * sqrt(share) + norm.ppf(0.8) * sqrt(share - shown**2)
     assert abs((z / shown) ** 2 / n - 1) < 0.05  # the printed difference, rounded to three places, needs about this many examples
 
 

@@ -1,0 +1,124 @@
+"""Wrong numbers that were once shown, or nearly: each must stay impossible."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from senticompare.compare import paired
+from senticompare.config import InputError, bundled, make_spec
+from senticompare.data import load_splits
+from senticompare.results import read_result, read_results
+
+PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def priced_run(tmp_path_factory):
+    """A run made where a price table names this machine."""
+    import papermill
+
+    from senticompare.config import home
+    from senticompare.resources import hardware
+    from senticompare.runner import template
+
+    folder = tmp_path_factory.mktemp("priced")
+    home().mkdir(parents=True, exist_ok=True)
+    prices = home() / "prices.yaml"
+    prices.write_text(json.dumps({"machines": [{"match": hardware()["cpu"], "hourly_usd": 3.6, "as_of": "2026-11-01"}]}))
+    spec = {"model": "tfidf", "method": "baseline", "test_size": 60, "reports_dir": str(folder)}
+    papermill.execute_notebook(str(template("50_run")), str(folder / "out.ipynb"), spec, progress_bar=False)
+    prices.unlink()
+    return next(read_result(p) for p in folder.glob("*--*.json"))
+
+
+def test_a_priced_machine_has_costs(priced_run):
+    cost, samples = priced_run["cost"], priced_run["speed"]["throughput_samples_s"]
+    assert cost["per_1k_queries_usd"] == pytest.approx(1000 / samples / 1000, rel=1e-6)  # 3.60 dollars an hour are a thousandth of a dollar a second
+    assert "3.6 USD an hour" in cost["basis"] and "cost.per_1k_queries_usd" not in priced_run["not_measured"]
+
+
+def test_raw_timings_agree_with_the_percentiles(priced_run):
+    speed = priced_run["speed"]
+    low, high = speed["latency_p50_ci95_ms"]
+    assert low <= speed["latency_p50_ms"] <= high and sum(r["n"] for r in speed["latency_by_length"]) == speed["latency_n"]
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "mcc"])
+def test_many_runs_can_still_be_told_apart(metric):
+    """A share of random exchanges has a floor, and corrected for 780 pairs that floor alone would be a tie."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 600)
+    answers = np.stack([np.where(rng.random(600) < (0.97 if i < 20 else 0.6), y, 1 - y) for i in range(40)])
+    answers = answers[np.argsort(-(answers == y).mean(1), kind="stable")]
+    found = paired(y, answers, metric)
+    assert found.groups[0] == 1 and all(g > 1 for g in found.groups[20:]) and found.p[0, -1] < 1e-6
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 6])
+def test_the_reported_movement_is_that_of_the_saved_head(tmp_path, epochs):
+    """In a training of a few steps (the first has a rate of 0, the average comes later) an unmoved head may be what is saved: the gate must see it."""
+    from safetensors.numpy import load_file
+
+    from senticompare.training import fine_tune
+    from senticompare.tuning import trainable_model
+
+    spec = make_spec({"model": "tiny:roberta-base", "method": "full", "train_size": 12, "val_size": 6, "test_size": 6, "epochs": epochs, "max_length": 16})
+    splits = load_splits(spec)
+    record = fine_tune(spec.resolved(), splits, tmp_path / "model")
+    start = {n: p.detach().numpy() for n, p in trainable_model(spec.resolved(), splits.classes).named_parameters()}
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    heads = [n for n in saved if n.startswith("classifier") and n.endswith("weight")]
+    moved = max(np.linalg.norm(saved[n] - start[n]) / np.linalg.norm(start[n]) for n in heads)
+    assert len(heads) == 2 and record["head_change"] == pytest.approx(moved, rel=1e-4, abs=1e-9)
+
+
+def test_tokens_are_counted_as_the_model_sees_them(tmp_path):
+    from senticompare.classifier import load_classifier, save_classifier, train_classifier
+    from senticompare.speed import _token_counts
+
+    spec = make_spec({"model": "all-MiniLM-L6-v2", "method": "frozen", "max_length": 1024, "train_size": 20, "val_size": 10, "test_size": 10})
+    classifier = load_classifier(save_classifier(train_classifier(spec, load_splits(spec), {"data": "x"}), tmp_path / "c"), "cpu")
+    assert _token_counts(classifier, ["word " * 900, "word"]) == [min(512, classifier.encoder.max_length), 3]
+
+
+def test_a_folder_of_several_suites_is_not_mixed(tmp_path, cli):
+    for name in ("one", "two"):
+        shutil.copytree(PUBLISHED, tmp_path / "reports" / name, ignore=shutil.ignore_patterns("*.ipynb", "*.html"))
+    with pytest.raises(InputError, match="several suites"):
+        read_results(tmp_path / "reports")
+    for command in (["compare"], ["recommend"], ["report"]):
+        done = cli(*command, "--reports", tmp_path / "reports")
+        assert done.returncode == 2 and "several suites" in done.stderr and str(Path("reports/one")) in done.stderr, done.stderr
+
+
+def test_a_changed_result_changes_the_summary_of_its_parent(tmp_path):
+    from senticompare.runner import results_digest
+
+    shutil.copytree(PUBLISHED, tmp_path / "reports" / "one", ignore=shutil.ignore_patterns("*.ipynb", "*.html"))
+    before = results_digest(tmp_path / "reports")
+    path = next((tmp_path / "reports/one").glob("*--*.json"))
+    path.write_text(path.read_text().replace('"completed"', '"refused"', 1))
+    assert results_digest(tmp_path / "reports") != before
+
+
+def test_energy_counts_packages_once_and_each_counter_runs_over_alone(tmp_path, monkeypatch):
+    from senticompare import energy
+
+    for zone, name, now in (("intel-rapl:0", "package-0", 900), ("intel-rapl:1", "psys", 5), ("intel-rapl:2", "package-1", 100)):
+        (tmp_path / zone).mkdir()
+        for file, text in (("name", name), ("energy_uj", str(now)), ("max_energy_range_uj", "1000")):
+            (tmp_path / zone / file).write_text(text)
+    monkeypatch.setattr(energy, "RAPL", tmp_path)
+    with energy.energy_meter() as used:
+        (tmp_path / "intel-rapl:0" / "energy_uj").write_text("50")  # ran over: 150 used
+        (tmp_path / "intel-rapl:2" / "energy_uj").write_text("130")
+    assert used.joules["RAPL (processor package)"] == pytest.approx(180e-6)
+
+
+def test_the_spec_of_a_run_is_read_back(priced_run):
+    again = make_spec({k: v for k, v in priced_run["spec"].items() if v is not None})
+    assert asdict(again.resolved()) == priced_run["spec"]
