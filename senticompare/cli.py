@@ -429,11 +429,15 @@ def evaluate(
 
 # %% ../nbs/72_cli.ipynb #0e45314b
 def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
-    "Texts from the command line and from a file with one text a line."
+    "Texts from the command line and from a file (- for standard input) with one text a line; blank lines are left out, and said so."
     found = list(texts or [])
     if file is not None:
         try:
-            found += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            content = sys.stdin.buffer.read().decode("utf-8") if str(file) == "-" else file.read_text(encoding="utf-8")
+            lines = [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]  # not splitlines: a text may hold other separators
+            found += [line for line in lines if line.strip()]
+            if blank := sum(not line.strip() for line in lines):
+                print(f"{blank} blank lines of {file} were left out", file=sys.stderr)
         except UnicodeDecodeError:
             raise InputError(f"{file}: not UTF-8; save it as UTF-8") from None
         except OSError as e:
@@ -447,7 +451,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
 def predict(
     checkpoint: Checkpoint,
     text: Annotated[list[str] | None, typer.Argument(help="Texts.")] = None,
-    file: Annotated[Path | None, typer.Option(help="One text a line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="One text a line; - reads standard input.")] = None,
     as_json: AsJson = False,
 ) -> None:
     "Labels and probabilities of texts."

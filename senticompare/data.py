@@ -253,6 +253,8 @@ def pick_column(table: Table, given: str | None, usual: tuple[str, ...], option:
     found = given if given is not None else next((c for c in usual if c in table.columns), None)
     times = table.columns.count(found) if found is not None else 0
     if found is None or times != 1:
+        if len(table.columns) == 1 and (sign := next((s for s in ";\t|" if s in table.columns[0]), None)):
+            raise InputError(f"{table.name}: its columns seem to be separated by {sign!r}, not by commas; save it as CSV with commas, or as .tsv with tabs")
         what = f"none of {', '.join(usual)} is a column" if found is None else f"{times} columns are called {found!r}" if times else f"no column {found!r}"
         raise InputError(f"{table.name}: {what}; the columns are {', '.join(table.columns)}: choose one with {option}")
     return found

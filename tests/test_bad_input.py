@@ -44,6 +44,7 @@ FILES = {
     "huge-label.csv": (_csv([*GOOD_ROWS, "a text," + "9" * 400]), ["row 41", "not a class"]),
     "deep.jsonl": (JSONL + "[" * 200_000 + "\n", ["line 41", "broken JSON"]),
     "too-many-cells.csv": (_csv([*GOOD_ROWS, "one, two, three,1"]), ["row 41", "more cells than columns"]),
+    "semicolons.csv": (_csv([r.replace(",", ";") for r in GOOD_ROWS], "text;label"), ["separated by ';'", "CSV with commas"]),
     "twice.csv": (_csv([f"{r},x" for r in GOOD_ROWS], "text,label,text"), ["2 columns are called 'text'"]),
     "ragged.csv": (_csv([*GOOD_ROWS, "only one cell"]), ["row 41", "missing label"]),
 }
