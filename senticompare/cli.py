@@ -510,9 +510,9 @@ def dashboard(
     from senticompare.dashboard import load_suite as load_reports
     from senticompare.runner import template
 
+    load_reports(reports)
     if find_spec("voila") is None:
         raise InputError("the dashboard needs Voilà: install the extra 'lab' (pip install 'senticompare[lab]')")
-    load_reports(reports)
     _check_port(host, port)
     print(f"The dashboard of {reports} is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
     options = [f"--port={port}", f"--Voila.ip={host}", "--no-browser", "--Application.log_level=WARN"]

@@ -100,7 +100,7 @@ OPTIONS = {
     "stars": (["benchmark", "--stars", "4"], ["stars", "4"]),
     "engine": (["benchmark", "--engine", "dask"], ["--engine", "dask"]),
     "tracker": (["benchmark", "--track", "mlflwo"], ["--track", "did you mean 'mlflow'"]),
-    "no reports to show": (["dashboard", "--reports", "."], ["no finished runs"]),
+    "no reports to show": (["dashboard", "--reports", "."], ["no results"]),
     "checkpoint": (["predict", "--checkpoint", "nothing", "a text"], ["checkpoint nothing", "senticompare.json"]),
     "no text": (["predict", "--checkpoint", "nothing"], ["no text"]),
     "metric": (["compare", "--reports", "."], ["no results"]),
