@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,11 @@ def interval_text(interval: Sequence[float] | None) -> str:
 
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
     "The common look: title, a line that says what is shown, quiet grid, transparent background."
-    text = f"{html.escape(title)}<br><sup>{html.escape(note)}</sup>" if note else html.escape(title)
+    lines = [html.escape(line) for line in textwrap.wrap(note, 62)]  # a phone shows about so many characters
+    text = "<br>".join([html.escape(title), *(f"<sup>{line}</sup>" for line in lines)])
     fig.update_layout(
-        title={"text": text, "x": 0, "xanchor": "left"}, height=height, colorway=COLOURS, margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        title={"text": text, "x": 0, "xanchor": "left"}, colorway=COLOURS,
+        height=height + 16 * len(lines), margin={"l": 60, "r": 20, "t": 54 + 16 * len(lines), "b": 50},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"family": "system-ui, sans-serif", "size": 13, "color": "#666"},
         legend={"orientation": "h", "y": -0.2},
     )  # fmt: skip
