@@ -182,7 +182,7 @@ KINDS = ("all", "wrong", "right")
 def browse(suite: Suite, run_id: str, kind: str = "all", words: str = "", page: int = 0, size: int = 20) -> tuple[pd.DataFrame, int]:
     "One page of a run's predictions, the most confident first: text, label, answer, probability; and how many there are in all."
     frame = suite.predictions[run_id]
-    columns = [c for c in frame if c.startswith("prob_")]
+    columns = [c for c in frame if str(c).startswith("prob_")]
     sure = frame[columns].max(axis=1)
     right = frame["label"] == frame["prediction"]
     keep = right if kind == "right" else ~right if kind == "wrong" else right | True
