@@ -146,7 +146,7 @@ def test_hostile_texts_stay_text(browser, address):
     page.get_by_role("tab", name="Try a text").click()
     page.get_by_placeholder("Type a text").fill('<img src=x onerror="window.hacked = 9"> wonderful')
     page.get_by_role("button", name="Ask").click()
-    page.wait_for_selector(".senticompare-table >> text=tfidf")
+    page.wait_for_selector(".senticompare-table:visible td:has-text('tfidf')")
     assert page.evaluate("window.hacked") is None and not errors
     page.close()
 
@@ -154,9 +154,9 @@ def test_hostile_texts_stay_text(browser, address):
 def test_hostile_texts_in_files(browser, reports):
     suite = reports / "reports/hostile"
     for notebook in suite.glob("*.ipynb"):
-        convert = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook), "--output-dir", str(suite / "pages")]
+        convert = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook), "--output-dir", str(reports / "reports/pages")]  # ../plotly.min.js is there
         subprocess.run(convert, check=True, capture_output=True)
-    for path in [suite / "summary.html", *(suite / "pages").glob("*.html")]:
+    for path in [suite / "summary.html", *(reports / "reports/pages").glob("*.html")]:
         page, errors = watch(browser)
         page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
         page.wait_for_timeout(1500)

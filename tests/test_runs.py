@@ -35,7 +35,7 @@ MEASURED = (
     "training_time_hours",
     "score",  # weighs times
 )
-KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 2)
+KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 1)
 
 
 @pytest.fixture(scope="module")
