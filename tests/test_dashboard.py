@@ -154,7 +154,8 @@ def test_hostile_texts_stay_text(browser, address):
 def test_hostile_texts_in_files(browser, reports):
     suite = reports / "reports/hostile"
     for notebook in suite.glob("*.ipynb"):
-        convert = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook), "--output-dir", str(reports / "reports/pages")]  # ../plotly.min.js is there
+        pages = reports / "reports/pages"  # beside the suite, as ../plotly.min.js is asked for
+        convert = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook), "--output-dir", str(pages)]
         subprocess.run(convert, check=True, capture_output=True)
     for path in [suite / "summary.html", *(reports / "reports/pages").glob("*.html")]:
         page, errors = watch(browser)
