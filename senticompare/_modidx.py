@@ -592,6 +592,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.speed._limit': ('speed.html#_limit', 'senticompare/speed.py'),
                                     'senticompare.speed._measure': ('speed.html#_measure', 'senticompare/speed.py'),
                                     'senticompare.speed._peak_device_mb': ('speed.html#_peak_device_mb', 'senticompare/speed.py'),
+                                    'senticompare.speed._points': ('speed.html#_points', 'senticompare/speed.py'),
                                     'senticompare.speed._token_counts': ('speed.html#_token_counts', 'senticompare/speed.py'),
                                     'senticompare.speed.latency_by_length': ('speed.html#latency_by_length', 'senticompare/speed.py'),
                                     'senticompare.speed.latency_summary': ('speed.html#latency_summary', 'senticompare/speed.py'),

@@ -65,7 +65,7 @@ METHODS = {
     for m in (
         Method("baseline", "no language model: majority class, or TF-IDF and a classical head", ("linear", "xgboost")),
         Method("frozen", "embeddings of the untouched model under a trained head", ("linear", "xgboost")),
-        Method("full", "every weight is trained", _TUNED_HEADS, 1e-4, layer_decay=0.8),
+        Method("full", "every weight is trained", _TUNED_HEADS, 1e-4, layer_decay=1.0),
         Method("lora", "low-rank adapters on the attention projections", _TUNED_HEADS, 1e-3, "lora"),
         Method("qlora", "LoRA over weights held in 4-bit NF4", _TUNED_HEADS, 1e-3, "lora", quantized=True),
         Method("dora", "LoRA whose direction and length are trained apart (Liu et al. 2024)", _TUNED_HEADS, 1e-3, "dora"),
