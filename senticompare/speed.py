@@ -104,11 +104,11 @@ POINTS = ((1, BATCH_TOKENS), (8, BATCH_TOKENS), (32, BATCH_TOKENS), (32, BATCH_T
 
 
 def _points(predict: Callable[..., Any], texts: list[str], tokens: list[int] | None, budget_s: float) -> list[dict[str, Any]]:
-    "Throughput at each of POINTS; token budgets only where there are tokens, large batches only where one does not take longer than the whole budget."
+    "Throughput at each of POINTS; token budgets only where there are tokens; beyond the first three, only batches that fit a point's share of the budget."
     found: list[dict[str, Any]] = []
     for size, limit in POINTS if tokens else [p for p in POINTS if p[1] == BATCH_TOKENS]:
         best = max((b["samples_s"] for b in found), default=float("inf"))
-        if size / best <= budget_s:
+        if len(found) < 3 or size / best <= budget_s / 8:
             found.append(time_batches(partial(predict, batch_tokens=limit), texts, tokens, size, budget_s / 8, limit))
     return found
 
