@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .compare import leaderboard
-from .config import InputError, home, make_spec
+from .config import InputError, make_spec
 from .plots import COLOURS, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
@@ -204,7 +204,9 @@ def _classifier(folder: str) -> Any:
 
 def checkpoints(suite: Suite) -> dict[str, Path]:
     "Checkpoint folders of the suite's runs that are on this machine, by run id, best first."
-    places = {r["run_id"]: home() / "checkpoints" / f"{r['run_id']}-{suite.results[r['run_id']]['spec_hash']}" for r in suite.rows}
+    from senticompare.classifier import checkpoint_folder
+
+    places = {r["run_id"]: checkpoint_folder(r["run_id"], suite.results[r["run_id"]]["spec_hash"]) for r in suite.rows}
     return {run: p for run, p in places.items() if (p / "senticompare.json").is_file()}
 
 

@@ -24,7 +24,7 @@ from .config import METHODS, InputError, make_spec, quiet, write_text
 from .data import load_splits
 from .embed import Embedder, make_embedder, pool
 from .heads import HEADS, softmax
-from .models import find_model, load_backbone, load_for_classification, usable_length
+from .models import find_model, load_backbone, load_for_classification
 from .speed import time_singles
 from .tuning import load_tuned, merged
 
@@ -47,10 +47,6 @@ def _backbone(c: Classifier, folder: Path) -> Any:
     return model.get_base_model().base_model if hasattr(model, "get_base_model") else model.base_model
 
 # %% ../nbs/71_export.ipynb #1a42f24b
-def _limit(c: Classifier, model: Any) -> int:
-    return usable_length(model.config, c.tokenizer or c.encoder.tokenizer, c.spec.max_length)
-
-
 def write_safetensors(c: Classifier, checkpoint: Path, out: Path) -> None:
     "The classifier's weights as safetensors, tokenizer beside them; a separate head as safetensors or UBJSON."
     tokenizer = c.tokenizer or getattr(c.encoder, "tokenizer", None)
@@ -59,7 +55,7 @@ def write_safetensors(c: Classifier, checkpoint: Path, out: Path) -> None:
         return
     model = plain_model(c, checkpoint) if c.head is None else _backbone(c, checkpoint)
     model.save_pretrained(out)
-    tokenizer.model_max_length = _limit(c, model)
+    tokenizer.model_max_length = c.text_limit
     tokenizer.save_pretrained(out)
     if c.head is not None:
         c.head.save(out)
@@ -90,7 +86,7 @@ def write_onnx(c: Classifier, checkpoint: Path, out: Path, int8: bool) -> None:
     if c.tokenizer is None and not isinstance(c.encoder, Embedder):
         raise InputError(f"checkpoint {checkpoint}: {c.spec.model} with head {c.spec.head} has no network to write as ONNX; use --to safetensors")
     model = (plain_model(c, checkpoint) if c.head is None else _backbone(c, checkpoint)).to("cpu")
-    tokenizer, limit = c.tokenizer or c.encoder.tokenizer, _limit(c, model)
+    tokenizer, limit = c.tokenizer or c.encoder.tokenizer, c.text_limit
     sample = tokenizer(["a fine film", "it broke after a day and nobody helped"], padding=True, truncation=True, max_length=limit, return_tensors="pt")
     free = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=limit)}
     target = out / ("full.onnx" if int8 else "model.onnx")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js', 'show',
-           'show_table', 'interval_text', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
+           'show_table', 'interval_text', 'error_bars', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
            'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart', 'run_label',
            'quality_chart', 'tradeoff_chart', 'slices_chart', 'memory_chart', 'rank_chart', 'significance_chart',
            'critical_difference_chart', 'radar_chart', 'save_image']
@@ -78,6 +78,12 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
 def interval_text(interval: Sequence[float] | None) -> str:
     "An interval as a reader sees it; empty where there is none."
     return "" if interval is None else f"{interval[0]:,.2f} to {interval[1]:,.2f}"
+
+
+def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) -> dict[str, Any]:
+    "plotly's error bars from values and their intervals; an end on the wrong side of its value has no bar."
+    ends = list(zip(values, intervals, strict=True))
+    return {"type": "data", "symmetric": False, "array": [max(0, high - v) for v, (_, high) in ends], "arrayminus": [max(0, v - low) for v, (low, _) in ends]}
 
 
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
@@ -167,8 +173,7 @@ def latency_length_chart(rows: Sequence[dict[str, Any]], unit: str) -> Any:
     x = [(r["shortest"] + r["longest"]) / 2 for r in rows]
     y = [r["latency_p50_ms"] for r in rows]
     ends = [r["latency_p50_ci95_ms"] or [v, v] for r, v in zip(rows, y, strict=True)]
-    up, down = ([abs(e[side] - v) for e, v in zip(ends, y, strict=True)] for side in (1, 0))
-    error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+    error = error_bars(y, ends)
     hover = [f"{r['shortest']} to {r['longest']} {unit}, {r['n']} timings" for r in rows]
     fig = go.Figure(go.Scatter(x=x, y=y, error_y=error, mode="markers+lines", text=hover, marker={"size": 9}))
     fig.update_xaxes(title=f"{unit} of the text", rangemode="tozero").update_yaxes(title="median ms for one text", rangemode="tozero")
@@ -207,8 +212,7 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
     for group in sorted({r["tie_group"] or 0 for r in rows}):  # 0: this metric has no paired test
         members = [r for r in rows if (r["tie_group"] or 0) == group]
         x = [r["accuracy"] for r in members]
-        error = {"type": "data", "symmetric": False, "array": [r["accuracy_ci95"][1] - r["accuracy"] for r in members],
-                 "arrayminus": [r["accuracy"] - r["accuracy_ci95"][0] for r in members]}  # fmt: skip
+        error = error_bars(x, [r["accuracy_ci95"] for r in members])
         fig.add_trace(go.Scatter(x=x, y=[run_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
                                  marker={"size": 11, "symbol": group % 20, "color": COLOURS[(group - 1) % len(COLOURS)]}))  # fmt: skip
     fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[run_label(r) for r in rows][::-1], automargin=True)
@@ -225,8 +229,7 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     line = {"color": "rgba(128,128,128,.6)", "dash": "dot", "shape": "hv"}
     fig.add_trace(go.Scatter(x=[r["latency_median_ms"] for r in front], y=[r["accuracy"] for r in front], mode="lines", line=line, name="Pareto front"))
     for r in working:
-        low, high = r["accuracy_ci95"]
-        error = {"type": "data", "symmetric": False, "array": [high - r["accuracy"]], "arrayminus": [r["accuracy"] - low], "thickness": 1}
+        error = {**error_bars([r["accuracy"]], [r["accuracy_ci95"]]), "thickness": 1}
         marker = {"size": 20, "color": COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)]}
         fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
                                  textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {run_label(r)}"))  # fmt: skip
@@ -268,8 +271,7 @@ def rank_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     import plotly.graph_objects as go
 
     ranked = [r for r in rows if r["rank_ci95"]]
-    up, down = ([max(0, sign * (r["rank_ci95"][side] - r["rank"])) for r in ranked] for side, sign in ((1, 1), (0, -1)))
-    error = {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 3}
+    error = {**error_bars([r["rank"] for r in ranked], [r["rank_ci95"] for r in ranked]), "thickness": 3}
     labels = [run_label(r) for r in ranked]
     notes = [f"best in {r['chance_of_best']:.0%}" for r in ranked]
     fig = go.Figure(go.Scatter(x=[r["rank"] for r in ranked], y=labels, error_x=error, mode="markers", marker={"size": 10}, hovertext=notes))

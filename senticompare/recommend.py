@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .compare import aligned, paired, rank_results, test_key
+from .compare import aligned, rank_results, separation, test_key, tie_groups
 from .config import InputError
 from .models import MODELS
 from .plots import run_label
@@ -98,10 +98,11 @@ def recommend(
 
 
 def _cheapest_tied(fit: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], metric: str, reasons: dict[str, str]) -> Recommendation:
-    found = paired(*aligned([predictions[r["run_id"]] for r in fit]), metric)
-    tied = [r for r, g in zip(fit, found.groups, strict=True) if g == 1]
+    p_values = separation(*aligned([predictions[r["run_id"]] for r in fit]), metric)
+    groups = tie_groups(p_values)
+    tied = [r for r, g in zip(fit, groups, strict=True) if g == 1]
     chosen, best = min(tied, key=price_of), fit[0]
-    for r, p, g in zip(fit, found.p[0], found.groups, strict=True):
+    for r, p, g in zip(fit, p_values[0], groups, strict=True):
         worse = f"{metric} {r['quality'][metric]:.3f} is separably below the best that fits ({best['quality'][metric]:.3f}, p = {p:.2g})"
         reasons[r["run_id"]] = f"not separably better, but dearer: {price_of(r)[1]}" if g == 1 else worse
     del reasons[chosen["run_id"]]

@@ -253,8 +253,9 @@ def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: R
 # %% ../nbs/70_runner.ipynb #894bb006
 def results_digest(reports: Path) -> str:
     "Names the content of all result files of a folder, and the code that reads them."
-    code = [template("55_summary"), *sorted(Path(__file__).parent.glob("*.py"))] if "__file__" in globals() else [template("55_summary")]
-    parts = [p.read_bytes() for p in code]
+    import senticompare
+
+    parts = [p.read_bytes() for p in (template("55_summary"), *sorted(Path(senticompare.__file__).parent.glob("*.py")))]
     parts += [str(p.relative_to(reports)).encode() + p.read_bytes() for p in sorted([*reports.rglob("*--*.json"), *reports.rglob("*--*.predictions.parquet")])]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 

@@ -118,16 +118,7 @@ def _token_counts(classifier: Any, texts: list[str]) -> list[int] | None:
     from senticompare.audit import token_lengths
 
     tokenizer = classifier.tokenizer or getattr(classifier.encoder, "tokenizer", None)
-    return np.minimum(token_lengths(texts, tokenizer), _limit(classifier)).tolist() if tokenizer else None
-
-
-def _limit(classifier: Any) -> int:
-    "Tokens after which the classifier cuts a text."
-    from senticompare.models import usable_length
-
-    if classifier.model is None or classifier.head is not None:
-        return int(classifier.encoder.max_length)
-    return usable_length(classifier.model.config, classifier.tokenizer, classifier.spec.max_length)
+    return np.minimum(token_lengths(texts, tokenizer), classifier.text_limit).tolist() if tokenizer else None
 
 
 def peak_rss_mb() -> float | None:
