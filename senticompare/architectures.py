@@ -195,7 +195,7 @@ def build_twin(alias: str, folder: Path) -> Path:
     tokenizer.save_pretrained(folder)
     return folder
 
-
+# %% ../nbs/19_architectures.ipynb #988c3a33
 def twin_folder(alias: str) -> Path:
     "The folder of a tiny twin, built on first use."
     folder = home() / "twins" / alias

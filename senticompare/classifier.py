@@ -125,7 +125,7 @@ def train_along(spec: RunSpec, splits: Splits, inputs: dict[str, str]) -> None:
     if METHODS[spec.method].trains and not (folder / "training.json").is_file():
         _train_once(spec.resolved(), splits, folder)
 
-
+# %% ../nbs/32_classifier.ipynb #64af3c23
 def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> tuple[dict[str, Any], bool]:
     "The training record of a tuned folder, and whether it was there already; a second process that wants the same model waits for it."
     from filelock import FileLock
@@ -136,7 +136,7 @@ def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
             return json.loads((folder / "training.json").read_text(encoding="utf-8")), True
         return _train_once(spec, splits, folder, watch), False
 
-
+# %% ../nbs/32_classifier.ipynb #60672c83
 def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str) -> Any:
     from senticompare.inference import for_inference
 
@@ -228,7 +228,7 @@ def load_classifier(folder: Path, device: str = "auto", check: bool = True) -> C
         reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
     raise InputError(f"checkpoint {folder}: damaged ({reason}); train it again")
 
-
+# %% ../nbs/32_classifier.ipynb #64ed7954
 def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str) -> Classifier:
     spec = spec.resolved()
     head = None if spec.head == "classifier" else HEADS[str(spec.head)].load(folder)

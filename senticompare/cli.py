@@ -150,7 +150,7 @@ def models(
         rows = [{**r, "fits_here": "all" if r["kind"] == "baseline" else ", ".join(fitting_methods(r["alias"]))} for r in rows]
     print_rows(rows if as_json else [{k: r[k] for k in short} for r in rows], as_json)
 
-
+# %% ../nbs/72_cli.ipynb #5b4002a1
 @app.command()
 def datasets(as_json: AsJson = False) -> None:
     "Datasets known by name (a file or a folder works as well)."
@@ -213,7 +213,7 @@ def _tracked(report: Any, tracker: str | None, folder: Path) -> Any:
 
     return both
 
-
+# %% ../nbs/72_cli.ipynb #458c6e0a
 def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
     from senticompare.runner import check_writable, make_plan, run_plan, summarize
@@ -497,7 +497,7 @@ def _check_port(host: str, port: int) -> None:
             reason = getattr(e, "strerror", None) or "not a port number"
             raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
 
-
+# %% ../nbs/72_cli.ipynb #a63866c0
 @app.command()
 def dashboard(
     reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page.")] = 8866,
@@ -542,7 +542,7 @@ def compare(
     elif metric not in ("accuracy", "f1_macro", "mcc"):
         print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
 
-
+# %% ../nbs/72_cli.ipynb #17ec8634
 @app.command()
 def recommend(
     reports: Reports = Path("reports"),
@@ -573,7 +573,7 @@ def recommend(
         print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
     raise typer.Exit(0 if answer.run_id else 1)
 
-
+# %% ../nbs/72_cli.ipynb #44d226b7
 @app.command()
 def prices() -> None:
     "An example of prices.yaml, from which costs are computed; what this machine matches."
@@ -585,7 +585,7 @@ def prices() -> None:
     print(EXAMPLE, end="")
     print(f"# This machine: {machine['gpu'] or machine['cpu']}; {found.basis or 'no price of it was given'}.", file=sys.stderr)
 
-
+# %% ../nbs/72_cli.ipynb #c613cfe8
 FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 
@@ -600,7 +600,7 @@ def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
             yield path
 
-
+# %% ../nbs/72_cli.ipynb #5068de91
 @app.command()
 def report(
     reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all",

@@ -75,7 +75,7 @@ def aligned(frames: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
     ordered = [f.sort_values(["example_id", "label"], kind="stable") for f in frames]
     return ordered[0]["label"].to_numpy(), np.stack([f["prediction"].to_numpy() for f in ordered])
 
-
+# %% ../nbs/61_compare.ipynb #6e2716d0
 @dataclass(frozen=True)
 class Paired:
     "What paired answers say of runs in ranking order."
@@ -85,7 +85,7 @@ class Paired:
     chances: list[float]  # of being best, 0 to 1
     p: np.ndarray  # Holm-corrected over all pairs, shape (runs, runs)
 
-
+# %% ../nbs/61_compare.ipynb #97539d55
 def _resamples(runs: int) -> int:
     return 10_000 if runs <= 50 else 2_000
 

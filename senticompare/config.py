@@ -261,7 +261,7 @@ class Suite:
     note: str = ""
     claims: tuple[dict[str, Any], ...] = ()  # published figures of the experiment
 
-
+# %% ../nbs/00_config.ipynb #85db2b08
 _SUITE_KEYS = ("name", "title", "note", "defaults", "runs", "claims")
 _CLAIM_KEYS = ("model", "method", "head", "variant", "claim", "differs")
 _MATRIX = ("model", "method", "head", "dataset", "seed")
@@ -349,7 +349,7 @@ def _suite_from(path: Path, content: Any) -> Suite:
     name = str(content.get("name") or path.stem)
     return Suite(slug(name), str(content.get("title") or name), specs, str(content.get("note") or ""), _claims(path, content.get("claims") or []))
 
-
+# %% ../nbs/00_config.ipynb #dced27a3
 def _claims(path: Path, given: Any) -> tuple[dict[str, Any], ...]:
     "Published figures to print beside ours: which runs, what is claimed, and what differs here."
     rows = given if isinstance(given, list) else [given]
@@ -398,7 +398,7 @@ def pick_device(
         raise InputError(f"device {name!r} is not available here{nearest(name, [d for d, ok in there.items() if ok])}")
     return name
 
-
+# %% ../nbs/00_config.ipynb #680ec1e3
 def cores() -> int:
     "Processor cores this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -34,6 +34,8 @@ api:
   usd_per_1m_tokens: 0.50
   as_of: 2026-11-01
 """
+
+# %% ../nbs/48_cost.ipynb #61142a0c
 _RENTED = {"match", "hourly_usd", "as_of"}
 _BOUGHT = {"match", "purchase_usd", "years", "utilisation", "power_w", "electricity_usd_per_kwh", "as_of"}
 _API = {"name", "usd_per_1m_tokens", "as_of"}
@@ -63,7 +65,7 @@ def _check_keys(entry: Any, path: Path, known: set[str]) -> dict[str, Any]:
             raise InputError(f"{path}: unknown key {key!r}{nearest(str(key), known)}")
     return entry
 
-
+# %% ../nbs/48_cost.ipynb #1fac020b
 def hourly_price(entry: dict[str, Any], path: Path) -> tuple[float, str]:
     "Dollars an hour of a machine's entry, and how they come about."
     as_of = f", {path.name} as of {entry['as_of']}" if entry.get("as_of") else f", {path.name}"
@@ -88,7 +90,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({e.strerror})") from None
     return _check_keys(found, path, {"machines", "api"})
 
-
+# %% ../nbs/48_cost.ipynb #4953e287
 def load_prices(machine: dict[str, Any], path: Path | None = None) -> Prices:
     "Prices for a machine (`resources.hardware()`); empty without a file or a matching entry, InputError for a wrong file."
     places = [path] if path else [Path(PRICE_FILE), home() / PRICE_FILE]

@@ -107,7 +107,7 @@ AXES = {
     "memory, MB": "memory_allocated_mb", "disk, MB": "artifact_mb", "training, h": "training_time_hours", "$ per 1M tokens": "inference_cost_per_1m_tokens",
 }  # fmt: skip
 
-
+# %% ../nbs/65_dashboard.ipynb #09ec076d
 def front_chart(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
     "Points and Pareto front of two figures (names of AXES)."
     import plotly.graph_objects as go
@@ -209,7 +209,7 @@ def checkpoints(suite: Suite) -> dict[str, Path]:
     places = {r["run_id"]: checkpoint_folder(r["run_id"], suite.results[r["run_id"]]["spec_hash"]) for r in suite.rows}
     return {run: p for run, p in places.items() if (p / "senticompare.json").is_file()}
 
-
+# %% ../nbs/65_dashboard.ipynb #5fc7a122
 def try_text(suite: Suite, text: str) -> pd.DataFrame:
     "What every checkpoint says to a text: run, answer and the probability of each class."
     from senticompare.data import clean_text
@@ -325,7 +325,7 @@ def predictions_panel(suite: Suite) -> Any:
     _observe(update, run, kind, words, page)
     return w.VBox([w.HBox([run, page]), w.HBox([kind, words]), count, shown])
 
-
+# %% ../nbs/65_dashboard.ipynb #ab70381c
 def try_panel(suite: Suite) -> Any:
     "A box for a text, and what every checkpoint says to it."
     import ipywidgets as w

@@ -39,7 +39,7 @@ def _rapl_used(zones: list[Path], before: list[int]) -> float:
     ranges = [int((z / "max_energy_range_uj").read_text()) for z in zones]
     return sum((now - then) % span for now, then, span in zip(_microjoules(zones), before, ranges, strict=True)) / 1e6
 
-
+# %% ../nbs/39_energy.ipynb #76661399
 def _nvml() -> Counter | None:
     "NVML's counter of the first GPU, where pynvml and a GPU that counts are there."
     try:
@@ -70,7 +70,7 @@ class Energy:
         "Kilowatt-hours of all sources together, or None when nothing was read."
         return sum(self.joules.values()) / 3.6e6 if self.joules else None
 
-
+# %% ../nbs/39_energy.ipynb #d39381a2
 @contextmanager
 def energy_meter() -> Iterator[Energy]:
     "Measure the energy of a block with every counter that can be read; the whole machine's share is counted, not this process's alone."

@@ -143,7 +143,7 @@ class OnnxModel:
 
     encode = __call__
 
-
+# %% ../nbs/71_export.ipynb #f3e3712d
 class LogitsHead:
     "Turns a network's logits into probabilities."
 
@@ -171,7 +171,7 @@ def load_export(folder: Path, threads: int = 0) -> Classifier:
     backbone = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
     return Classifier(spec, classes, make_embedder(backbone, tokenizer, about["pooling"], spec.max_length, "cpu", str(folder)), head)
 
-
+# %% ../nbs/71_export.ipynb #9129abaa
 def is_export(folder: Path) -> bool:
     "Whether a folder is an export (rather than a checkpoint)."
     try:
@@ -255,7 +255,7 @@ def _write_all(c: Classifier, checkpoint: Path, out: Path, to: str, int8: bool) 
     write_text(out / CHECKPOINT, json.dumps(about, indent=1))
     return about
 
-
+# %% ../nbs/71_export.ipynb #09646557
 def export_classifier(checkpoint: Path, out: Path, to: str, int8: bool = False) -> dict[str, Any]:
     "Export a checkpoint to the new folder `out` as `to` (safetensors or onnx); returns the comparison with the original, raises InputError when they disagree."
     if out.exists():

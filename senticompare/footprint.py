@@ -24,7 +24,7 @@ def _small(alias: str, layers: int) -> Any:
     config.num_labels, config.pad_token_id = 2, config.pad_token_id or 0
     return config
 
-
+# %% ../nbs/24_footprint.ipynb #c5f4d250
 @lru_cache(maxsize=64)  # shapes without memory, asked for twice: once for what is stored, once for what is trained
 def _on_meta(alias: str, method: str, layers: int) -> Any:
     "The model in training as its method has it, without memory."

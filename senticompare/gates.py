@@ -82,7 +82,7 @@ def check_gates(
         gates["head_moved"] = head_moved(head_change)
     return gates if may_collapse else {**gates, "not_collapsed": not_collapsed(proba)}
 
-
+# %% ../nbs/43_gates.ipynb #c3ac2cce
 def failed_gates(gates: dict[str, dict[str, Any]]) -> list[str]:
     "Names of the gates that did not pass."
     return [name for name, outcome in gates.items() if not outcome["passed"]]

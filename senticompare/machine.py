@@ -45,7 +45,7 @@ def _wait(device: str) -> Callable[[], Any]:
 
     return {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device, lambda: None)
 
-
+# %% ../nbs/38_machine.ipynb #9d4f2752
 def gemm_gflops(device: str = "cpu", repetitions: int = 24) -> float:
     "Best rate of a float32 matrix product with torch's present number of threads, in GFLOP/s."
     import torch
@@ -62,7 +62,7 @@ def gemm_gflops(device: str = "cpu", repetitions: int = 24) -> float:
         product()
     return round(2 * GEMM_ROWS**3 / _best(product, repetitions) / 1e9, 2)
 
-
+# %% ../nbs/38_machine.ipynb #2639a984
 def calibrate(device: str = "cpu") -> Calibration:
     "Arithmetic and memory limits, in about a quarter of a second."
     import torch

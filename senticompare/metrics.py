@@ -136,7 +136,7 @@ def _slice_columns(frame: pd.DataFrame, by: Sequence[str]) -> dict[str, list[lis
         columns["strength"] = [[star_strength(s, top)] for s in stars]
     return {**columns, **{c: [_memberships(v) for v in frame[c]] for c in by if c in frame}}
 
-
+# %% ../nbs/40_metrics.ipynb #770712dc
 def slices(frame: pd.DataFrame, right: np.ndarray, by: Sequence[str] = SLICED_BY) -> dict[str, dict[str, Any]]:
     "Accuracy with its interval per slice: {by: {slice: {n, accuracy, ci95}}}; attributes with more than 20 slices are left out."
     found: dict[str, dict[str, Any]] = {}

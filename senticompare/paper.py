@@ -54,7 +54,7 @@ def _introduction(ranked: list[dict[str, Any]], s: Sources) -> list[str]:
         f"{len(ranked)} runs with {', '.join(models)} were trained on the same {sizes[0]} texts, chosen on {sizes[1]} and tested on the same {sizes[2]}.",
     ]  # fmt: skip
 
-
+# %% ../nbs/64_paper.ipynb #d5527e43
 def _methods(ranked: list[dict[str, Any]], names: dict[str, str], s: Sources) -> list[str]:
     lines = ["## Methods", "", "| run | what is trained | settings | trainable parameters | training, s |", "| --- | --- | --- | --- | --- |"]
     for r in ranked:
@@ -84,7 +84,7 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
         lines += ["", f"{seeds['run']}: mean accuracy {seeds['mean']:.3f} over {seeds['seeds']} seeds, standard deviation {seeds['sd']:.3f}."]
     return lines
 
-
+# %% ../nbs/64_paper.ipynb #f9fb15b9
 def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], s: Sources) -> list[str]:
     best, lines = ranked[0], ["## Discussion", ""]
     for by, group in best["slices"].items():

@@ -74,7 +74,7 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
     display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
 
-
+# %% ../nbs/62_plots.ipynb #c6424b6d
 def interval_text(interval: Sequence[float] | None) -> str:
     "An interval as a reader sees it; empty where there is none."
     return "" if interval is None else f"{interval[0]:,.2f} to {interval[1]:,.2f}"
@@ -85,7 +85,7 @@ def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) ->
     ends = list(zip(values, intervals, strict=True))
     return {"type": "data", "symmetric": False, "array": [max(0, high - v) for v, (_, high) in ends], "arrayminus": [max(0, v - low) for v, (low, _) in ends]}
 
-
+# %% ../nbs/62_plots.ipynb #94fc30ee
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
     "The common look: title, a line that says what is shown, quiet grid, transparent background."
     lines = [html.escape(line) for line in textwrap.wrap(note, 62)]  # a phone shows about so many characters
@@ -180,7 +180,7 @@ def latency_length_chart(rows: Sequence[dict[str, Any]], unit: str) -> Any:
     total = sum(r["n"] for r in rows)
     return style(fig, "Latency against length", f"{total:,} timings in {len(rows)} groups of similar length; bars are 95 % intervals of the median")
 
-
+# %% ../nbs/62_plots.ipynb #3e08bb6e
 def throughput_chart(batches: Sequence[dict[str, Any]]) -> Any:
     "Texts per second for each way of asking, with the share of padding."
     import plotly.graph_objects as go

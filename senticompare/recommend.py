@@ -28,7 +28,7 @@ LIMITS = {  # limit -> (block and field of the result, words, unit)
     "max_cost_per_1k": ("cost", "per_1k_queries_usd", "cost of 1,000 queries", "USD"),
 }
 
-
+# %% ../nbs/63_recommend.ipynb #0595b877
 @dataclass(frozen=True)
 class Excess:
     "One limit that a run does not keep."
@@ -96,7 +96,7 @@ def recommend(
         return Recommendation(None, "no run keeps these limits", _nearest(out), reasons)
     return _cheapest_tied(fit, predictions, metric, reasons)
 
-
+# %% ../nbs/63_recommend.ipynb #111fda5c
 def _cheapest_tied(fit: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], metric: str, reasons: dict[str, str]) -> Recommendation:
     p_values = separation(*aligned([predictions[r["run_id"]] for r in fit]), metric)
     groups = tie_groups(p_values)
@@ -131,7 +131,7 @@ def _sentence_of_ties(best: dict[str, Any], tied: list[dict[str, Any]]) -> str:
     fast = min(timed, key=lambda r: r["latency_median_ms"])
     return f"Not separable from it by a paired test: {names}; the fastest of these is {run_label(fast)} with {fast['latency_median_ms']:.1f} ms for one text."
 
-
+# %% ../nbs/63_recommend.ipynb #9d500376
 def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right: dict[str, np.ndarray]) -> str:
     disagreement = float(np.median([(right[best["run_id"]] != right[r["run_id"]]).mean() for r in others]))
     n, tied = best["test_size"], [r for r in others if r["tie_group"] == 1]

@@ -116,7 +116,7 @@ def predictions_frame(splits: Splits, proba: np.ndarray) -> pd.DataFrame:
     frame = pd.DataFrame({"example_id": ids, "label": splits.test["label"].to_numpy(), "prediction": proba.argmax(1)})
     return frame.assign(**{f"prob_{i}": proba[:, i].astype(np.float32) for i in range(proba.shape[1])})
 
-
+# %% ../nbs/60_results.ipynb #cfcb4893
 def write_predictions(folder: Path, run_id: str, frame: pd.DataFrame) -> Path:
     "Write the predictions atomically."
     path = folder / f"{run_id}.predictions.parquet"
@@ -176,7 +176,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         raise InputError(f"reports folder {folder} holds several suites with the run {twice}: name one of {places}")
     return found
 
-
+# %% ../nbs/60_results.ipynb #bc24b751
 def read_predictions(folder: Path, run_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
     "Predictions of the named runs, by run id."
     paths = {p.name.removesuffix(".predictions.parquet"): p for p in Path(folder).rglob("*.predictions.parquet")}

@@ -259,7 +259,7 @@ def results_digest(reports: Path) -> str:
     parts += [str(p.relative_to(reports)).encode() + p.read_bytes() for p in sorted([*reports.rglob("*--*.json"), *reports.rglob("*--*.predictions.parquet")])]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
-
+# %% ../nbs/70_runner.ipynb #396a9acd
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>%(title)s</title><style>
 :root{color-scheme:light dark;--line:#8884}body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:0 auto;padding:1rem}

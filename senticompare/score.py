@@ -23,7 +23,7 @@ SCALES = {  # weight name -> (leaderboard field, worst, best); a share of 0 to 1
 }  # fmt: skip
 WEIGHTS = {"accuracy": 0.3, "f1_macro": 0.3, "throughput": 0.2, "latency": 0.2}
 
-
+# %% ../nbs/47_score.ipynb #9461a420
 def read_weights(text: str) -> dict[str, float]:
     "Weights from `name=number,…`, scaled to sum to 1; InputError names what is wrong."
     weights: dict[str, float] = {}
@@ -38,7 +38,7 @@ def read_weights(text: str) -> dict[str, float]:
         raise InputError("option --weights: all weights are 0; give one of them a positive number")
     return {name: w / sum(weights.values()) for name, w in weights.items()}
 
-
+# %% ../nbs/47_score.ipynb #cbc82c50
 def scaled(name: str, row: dict[str, Any]) -> float | None:
     "A row's figure on its fixed scale, 0 (worst) to 1 (best); None when it was not measured."
     field, worst, best = SCALES[name]

@@ -52,7 +52,7 @@ def _trial(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Wat
         return found
     return train(spec, splits, folder, watch)
 
-
+# %% ../nbs/23_search.ipynb #4a0b4f70
 def search(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None = None) -> dict[str, Any]:
     "Train `spec.tune` settings, keep the one with the best validation macro-F1 in `folder`; returns its record with all `trials`."
     specs = trial_specs(spec)

@@ -69,7 +69,7 @@ def _draws(labels: np.ndarray, resamples: int, rng: np.random.Generator) -> Iter
         picked += np.arange(size)[:, None] * n
         yield np.bincount(picked.ravel(), minlength=size * n).astype(np.float32).reshape(size, n)
 
-
+# %% ../nbs/46_significance.ipynb #f6a837e6
 def resampled_confusion(
     labels: np.ndarray,  # true classes, shape (n,), 0 to classes - 1
     predictions: np.ndarray,  # predicted classes, shape (runs, n)
@@ -178,7 +178,7 @@ def _normal_tail(observed: float, found: np.ndarray) -> float:
     spread = float(np.sqrt(np.mean(found**2)))
     return float(2 * norm.sf(observed / spread)) if spread else 1.0
 
-
+# %% ../nbs/46_significance.ipynb #1c55a42f
 def exchange_p(
     labels: np.ndarray,  # true classes, shape (n,), 0 to classes - 1
     a: np.ndarray,  # one run's answers, shape (n,)
@@ -201,7 +201,7 @@ def exchange_p(
         return p
     return min(p, max(_normal_tail(observed, found), 2.0 ** (1 - min(1000, int(x.counts.sum())))))  # all exchanges one way: the least p there is
 
-
+# %% ../nbs/46_significance.ipynb #08bf9068
 def pairwise_exchange(labels: np.ndarray, answers: np.ndarray, classes: int, metric: str, resamples: int = 10_000) -> np.ndarray:
     "`exchange_p` for every pair of runs: answers of shape (runs, n); the result (runs, runs) is symmetric, with 1 on its diagonal."
     p = np.ones((len(answers), len(answers)))

@@ -120,7 +120,7 @@ def _token_counts(classifier: Any, texts: list[str]) -> list[int] | None:
     tokenizer = classifier.tokenizer or getattr(classifier.encoder, "tokenizer", None)
     return np.minimum(token_lengths(texts, tokenizer), classifier.text_limit).tolist() if tokenizer else None
 
-
+# %% ../nbs/41_speed.ipynb #99b6a995
 def peak_rss_mb() -> float | None:
     "Largest resident memory this process ever had, in MB (1e6 bytes); None where the system does not tell."
     status = Path("/proc/self/status")
@@ -148,7 +148,7 @@ def _measure(classifier: Any, texts: list[str], budget_s: float) -> dict[str, An
         "flops_per_token": _flops_per_token(classifier, tokens),
     }  # fmt: skip
 
-
+# %% ../nbs/41_speed.ipynb #acdda190
 def _flops_per_token(classifier: Any, tokens: list[int] | None) -> float | None:
     network = classifier.model if classifier.model is not None else getattr(classifier.encoder, "model", None)
     return model_flops(network, tokens) / sum(tokens) if network is not None and tokens else None
@@ -186,7 +186,7 @@ def _import_all(request: dict[str, Any]) -> None:
     if request["head"] == "xgboost":
         import xgboost  # noqa: F401
 
-
+# %% ../nbs/41_speed.ipynb #8bf7d249
 def probe(request_file: str) -> None:
     "Entry of the fresh process: answer the request in `request_file` beside it as `answer.json`."
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))

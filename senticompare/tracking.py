@@ -59,7 +59,7 @@ def _to_mlflow(folder: Path, result: dict[str, Any]) -> None:
         for path in files_of(folder, result["run_id"]):
             mlflow.log_artifact(str(path))
 
-
+# %% ../nbs/66_tracking.ipynb #fb3627c9
 def _to_tensorboard(folder: Path, result: dict[str, Any]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 

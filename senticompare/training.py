@@ -103,7 +103,7 @@ def training_arguments(spec: RunSpec, rows: int, folder: Path, device: str) -> T
         report_to="none", disable_tqdm=True, log_level="error",
     )  # fmt: skip
 
-
+# %% ../nbs/22_training.ipynb #db614970
 def total_steps(arguments: TrainingArguments, rows: int) -> int:
     "Optimiser steps of a whole run."
     batches = math.ceil(rows / (arguments.train_batch_size * arguments.world_size))
@@ -347,7 +347,7 @@ def smaller_batch(spec: RunSpec) -> RunSpec:
         raise InputError("memory ran out with a batch of one text: lower max_length, turn gradient_checkpointing on, or use an adapter method")
     return replace(spec, batch_size=smaller, gradient_accumulation=batch * pieces // smaller)
 
-
+# %% ../nbs/22_training.ipynb #2d0147ee
 def _attempt(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -> AveragedTrainer:
     trainer = _trainer(spec, splits, work, watch)
     trainer.train(resume_from_checkpoint=last_checkpoint(work))
