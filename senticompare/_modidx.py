@@ -152,6 +152,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'senticompare.config._suite_path': ('config.html#_suite_path', 'senticompare/config.py'),
                                      'senticompare.config.atomic_path': ('config.html#atomic_path', 'senticompare/config.py'),
                                      'senticompare.config.bundled': ('config.html#bundled', 'senticompare/config.py'),
+                                     'senticompare.config.check_used': ('config.html#check_used', 'senticompare/config.py'),
                                      'senticompare.config.cores': ('config.html#cores', 'senticompare/config.py'),
                                      'senticompare.config.digest': ('config.html#digest', 'senticompare/config.py'),
                                      'senticompare.config.expand': ('config.html#expand', 'senticompare/config.py'),

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .config import METHODS, InputError, RunSpec, Suite, expand, home, launched, load_suite, make_spec, nearest, slug, suite_names
+from .config import METHODS, InputError, RunSpec, Suite, check_used, expand, home, launched, load_suite, make_spec, nearest, slug, suite_names
 
 # %% ../nbs/72_cli.ipynb #27caf6e4
 Dataset = Annotated[str, typer.Option(help="Registry name, file (CSV, TSV, JSONL, Parquet) or folder.")]
@@ -264,7 +264,9 @@ def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: s
         runs += (
             [{"model": real, "method": method, "head": [h for h in chosen if h in METHODS[method].heads] or chosen}] if method != "baseline" and real else []
         )
-    return Suite(slug(dataset), slug(dataset), expand(runs, base))
+    specs = expand(runs, base)
+    check_used(specs, common)
+    return Suite(slug(dataset), slug(dataset), specs)
 
 # %% ../nbs/72_cli.ipynb #89fa048a
 @app.command()
@@ -306,7 +308,9 @@ def benchmark(
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     "The suite with the command line's options in every run."
     changed = {**given, **({"dataset": dataset} if dataset is not None else {})}
-    return replace(suite, specs=tuple(make_spec({**asdict(s), **changed}) for s in suite.specs))
+    specs = tuple(make_spec({**asdict(s), **changed}) for s in suite.specs)
+    check_used(specs, given)
+    return replace(suite, specs=specs)
 
 # %% ../nbs/72_cli.ipynb #fb101d19
 def _watch(history: list[dict[str, Any]], total: int) -> None:
@@ -371,8 +375,9 @@ def train(
     "Train one model and save its checkpoint."
     given = _given(head=head, train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column,
                    stars=stars, skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-                   tune=tune)  # fmt: skip
-    spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given, **_settings(settings)})
+                   tune=tune) | _settings(settings)  # fmt: skip
+    spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given})
+    check_used([spec], given)
     print_rows([_train(spec, output_dir, resume)], as_json)
 
 # %% ../nbs/72_cli.ipynb #3d6c6712
@@ -389,6 +394,7 @@ def train_all(
     names = models.split(",") if models else [c.alias for c in MODELS.values() if c.kind != "baseline"]
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, epochs=epochs)
     specs = [make_spec({"model": m, "dataset": dataset, "method": method, **given}) for m in names]
+    check_used(specs, given)
     rows, failed = [], 0
     for spec in specs:
         try:

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'RULES', 'InputError', 'nearest', 'Method', 'RunSpec', 'slug',
-           'make_spec', 'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names',
-           'load_suite', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet']
+           'make_spec', 'check_used', 'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled',
+           'suite_names', 'load_suite', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'launched',
+           'set_seed', 'quiet']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -229,6 +230,18 @@ def make_spec(values: dict[str, Any]) -> RunSpec:
     spec = RunSpec(**checked)
     _check_pairing(spec)
     return spec
+
+# %% ../nbs/00_config.ipynb #dfb2c7a4
+_TRAINING = (*TRAINING_DEFAULTS, *ADAPTER_DEFAULTS, "learning_rate", "layer_decay", "target_modules", "gradient_accumulation", "gradient_checkpointing", "tune")
+
+
+def check_used(specs: Iterable[RunSpec], given: Iterable[str]) -> None:
+    "InputError for a training setting among the `given` names that none of the runs uses."
+    runs = [asdict(s.resolved()) for s in specs]
+    for name in given:
+        if name in _TRAINING and all(run[name] in (None, False) for run in runs):
+            methods = ", ".join(sorted({str(run["method"]) for run in runs}))
+            raise InputError(f"option {name}: nothing here uses it (method {methods}); leave it out")
 
 # %% ../nbs/00_config.ipynb #913bcc6b
 RULES = 5  # raised when the same settings come to mean other splits or another training

@@ -85,6 +85,8 @@ OPTIONS = {
     "heads that do not exist": (["benchmark", "--methods", "baseline", "--heads", "foo"], ["--heads", "unknown head"]),
     "value type": (["benchmark", "--epochs", "three"], ["--epochs", "valid number"]),
     "value range": (["benchmark", "--max-length", "1"], ["max_length", "outside"]),
+    "setting without effect": (["benchmark", "--methods", "frozen", "--set", "lora_r=4"], ["lora_r", "nothing here uses it"]),
+    "no epochs": (["train", "--model", "tfidf", "--method", "baseline", "--dataset", "reviews", "--epochs", "1"], ["epochs", "nothing here uses it"]),
     "train size": (["benchmark", "--train-size", "500"], ["400 usable rows", "500 asked"]),
     "test size": (["benchmark", "--test-size", "500"], ["300 usable rows", "500 asked"]),
     "zero": (["benchmark", "--train-size", "0"], ["train_size", "0 is outside"]),
