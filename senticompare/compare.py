@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'test_key', 'right_answers', 'rank_results', 'tie_groups', 'aligned', 'Paired', 'separation', 'paired',
-           'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'claim_rows', 'load_leaderboard',
-           'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
+           'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'OverDatasets', 'over_datasets', 'claim_rows',
+           'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
@@ -24,7 +24,17 @@ from .metrics import wilson
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
 from senticompare.significance import (
-    STATISTICS, chance_of_best, holm_matrix, pairwise_exchange, pairwise_mcnemar, rank_intervals, resampled_confusion,
+    STATISTICS,
+    bayesian_signed_rank,
+    chance_of_best,
+    critical_difference,
+    friedman,
+    holm_matrix,
+    mean_ranks,
+    pairwise_exchange,
+    pairwise_mcnemar,
+    rank_intervals,
+    resampled_confusion,
 )  # fmt: skip
 
 # %% ../nbs/61_compare.ipynb #abbc55a3
@@ -196,6 +206,44 @@ def seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             about = {"run": name, "seeds": len(values), "mean": round(mean, 4), "sd": round(float(np.std(values, ddof=1)), 4)}
             found.append({**about, "least": round(min(values), 4), "most": round(max(values), 4), "mean_ci95": f"{low:.3f} to {high:.3f}"})
     return found
+
+# %% ../nbs/61_compare.ipynb #5d2f83b0
+@dataclass(frozen=True)
+class OverDatasets:
+    "Models that ran on the same several datasets, the best mean rank first."
+
+    datasets: list[str]
+    runs: list[str]  # model, method and head
+    scores: np.ndarray  # mean over seeds, shape (datasets, runs)
+    ranks: list[float]  # mean over datasets, 1 is best
+    friedman_p: float | None  # None below three runs
+    difference: float  # Nemenyi's critical difference of mean ranks at 5 %
+    first_better: tuple[float, float, float]  # probabilities: the second is better, practically equal (within .01), the first is better
+
+# %% ../nbs/61_compare.ipynb #e7a1046c
+def _recipe(run_id: str) -> str:
+    return " ".join(run_id.split("--")[:3])
+
+
+def _scores(boards: Sequence[Sequence[dict[str, Any]]]) -> pd.DataFrame:
+    "Mean value over seeds, a row for each board and a column for each run that stands on all of them."
+    values = [pd.DataFrame([(_recipe(r["run_id"]), float(r["value"])) for r in rows if r["value"] is not None], columns=["run", "value"]) for rows in boards]
+    return pd.DataFrame([v.groupby("run")["value"].mean() for v in values]).dropna(axis=1)
+
+# %% ../nbs/61_compare.ipynb #f2c98d15
+def over_datasets(boards: Sequence[Sequence[dict[str, Any]]]) -> OverDatasets | None:
+    "Mean ranks over several datasets from their boards (rows of `leaderboard`); None unless two runs or more stand on two boards or more."
+    scores = _scores(boards) if len(boards) > 1 else pd.DataFrame()
+    if scores.shape[1] < 2:
+        return None
+    values = scores.to_numpy()
+    means = mean_ranks(values)
+    order = np.lexsort((-values.mean(0), means))
+    values = values[:, order]
+    p = friedman(values) if len(order) > 2 else None
+    apart = critical_difference(len(order), len(boards))
+    names, labels = [str(rows[0]["dataset"]) for rows in boards], [str(scores.columns[i]) for i in order]
+    return OverDatasets(names, labels, values, means[order].tolist(), p, apart, bayesian_signed_rank(values[:, 0] - values[:, 1]))
 
 # %% ../nbs/61_compare.ipynb #4b7a0a96
 def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
