@@ -6,7 +6,7 @@
 __all__ = ['SCHEDULERS', 'AVERAGE_EVERY', 'AVERAGE_FILE', 'HISTORY_KEYS', 'HEAD', 'examples', 'LengthBatches', 'share_of_batch',
            'arithmetic', 'training_arguments', 'total_steps', 'quality_of_logits', 'WeightAverage', 'save_average',
            'load_average', 'last_checkpoint', 'history_of', 'Averaging', 'depth_below_head', 'layered_groups',
-           'AveragedTrainer', 'Watching', 'smaller_batch', 'fine_tune']
+           'RecipeTrainer', 'AveragedTrainer', 'Watching', 'smaller_batch', 'fine_tune']
 
 # %% ../nbs/22_training.ipynb #1485205a
 import gc
@@ -240,19 +240,12 @@ def layered_groups(model: Any, decayed: set[str], rate: float, weight_decay: flo
     return [{"params": groups[k], "lr": rate * layer_decay ** k[0], "weight_decay": k[1]} for k in sorted(groups)]
 
 # %% ../nbs/22_training.ipynb #f832af32
-class AveragedTrainer(Trainer):  # type: ignore[misc]
-    "A Trainer that scores the averaged weights and saves the best of them in `best`, beside its checkpoints."
+class RecipeTrainer(Trainer):  # type: ignore[misc]
+    "A Trainer whose batches hold texts of similar length, and whose optimiser has a rate for each layer."
 
-    def __init__(self, average: WeightAverage, layer_decay: float = 1.0, **options: Any) -> None:
+    def __init__(self, layer_decay: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self.layer_decay = layer_decay
-        self.moved: float | None = None
-        self.average, self.best = average, Path(options["args"].output_dir) / "best"
-        self.head_before = {n: p.detach().clone() for n, p in self._head()}
-
-    def _head(self) -> list[tuple[str, Any]]:
-        model: Any = self.model
-        return [(n, p) for n, p in model.named_parameters() if p.requires_grad and HEAD.search(n)]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows: Any = self.train_dataset
@@ -272,6 +265,20 @@ class AveragedTrainer(Trainer):  # type: ignore[misc]
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, network)
         self.optimizer = kind(groups, **options)
         return self.optimizer
+
+# %% ../nbs/22_training.ipynb #71ac0e5b
+class AveragedTrainer(RecipeTrainer):
+    "Scores the averaged weights and saves the best of them in `best`, beside the Trainer's checkpoints."
+
+    def __init__(self, average: WeightAverage, **options: Any) -> None:
+        super().__init__(**options)
+        self.moved: float | None = None
+        self.average, self.best = average, Path(options["args"].output_dir) / "best"
+        self.head_before = {n: p.detach().clone() for n, p in self._head()}
+
+    def _head(self) -> list[tuple[str, Any]]:
+        model: Any = self.model
+        return [(n, p) for n, p in model.named_parameters() if p.requires_grad and HEAD.search(n)]
 
     def head_change(self) -> float:
         "Largest relative change of a weight matrix of the head since the start."
@@ -310,7 +317,7 @@ def _trainer(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
     average = WeightAverage(model, (spec.average_share or 0.0) * total_steps(arguments, len(train)))
     callbacks = [EarlyStoppingCallback(spec.patience or 3), Averaging(average), *([Watching(watch)] if watch else [])]
     trainer = AveragedTrainer(
-        average, spec.layer_decay or 1.0, model=model, args=arguments, train_dataset=train, eval_dataset=validation, processing_class=tokenizer,
+        average, layer_decay=spec.layer_decay or 1.0, model=model, args=arguments, train_dataset=train, eval_dataset=validation, processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer), compute_metrics=quality_of_logits, callbacks=callbacks,
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
