@@ -6,8 +6,8 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
-           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'dashboard', 'compare',
-           'recommend', 'prices', 'report', 'run_command', 'main']
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'dashboard',
+           'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -489,6 +489,48 @@ def export(
 
     checked = export_classifier(checkpoint, output, to, quantize == "int8")
     print_rows([{"export": str(output), **checked}], as_json)
+
+# %% ../nbs/72_cli.ipynb #8f3b5a9d
+def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[str], list[int] | None]:
+    "Texts to time with, and their labels when a dataset was named; InputError when its classes are not the checkpoint's."
+    from senticompare.data import load_splits
+
+    splits = load_splits(make_spec({"dataset": dataset or "reviews", "test_size": size}))
+    if dataset is None:
+        return list(splits.test["text"]), None
+    classes = tuple(json.loads((checkpoint / "senticompare.json").read_text(encoding="utf-8"))["classes"])
+    if splits.classes != classes:
+        raise InputError(f"checkpoint {checkpoint} answers with {', '.join(classes)}; dataset {dataset} has {', '.join(splits.classes)}")
+    return list(splits.test["text"]), splits.test["label"].tolist()
+
+
+@app.command()
+def runtimes(
+    checkpoint: Checkpoint, dataset: Annotated[str | None, typer.Option(help="Texts to answer, with accuracy (default: bundled reviews, without).")] = None,
+    ways: Annotated[str | None, typer.Option(help="Comma-separated: packed, eager, unmerged, compiled, 4-bit, onnx, onnx-int8.")] = None,
+    test_size: Annotated[int, typer.Option(min=2, help="Texts.")] = 200, seconds: Annotated[float, typer.Option(help="For single texts, each way.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    "Time one checkpoint in the ways it can be served on this machine: eager, compiled, ONNX, int8, 4-bit, un-merged."
+    from senticompare.serving import WAYS, check_network, serve_ways
+
+    check_network(checkpoint)
+    texts, labels = _texts_for(checkpoint, dataset, test_size)
+    chosen = ways.split(",") if ways else list(WAYS)
+    rows = serve_ways(checkpoint, texts, labels, chosen, seconds, lambda way: print(f"{way} …", file=sys.stderr))
+    print_rows(rows if as_json else [_served(r) for r in rows], as_json, title=f"{checkpoint.name}: {len(texts)} texts")
+    if not as_json and (moved := rows[0]["packed_moved"]) is not None and moved > 0.1:
+        print(f"Unsteady: the packed model's own p50 moved by {moved:.0%} between start and end.", file=sys.stderr)
+
+# %% ../nbs/72_cli.ipynb #b0c47d83
+def _served(r: dict[str, Any]) -> dict[str, Any]:
+    figures = {
+        "p50 ms": ("latency_p50_ms", "{:.2f}"), "p95 ms": ("latency_p95_ms", "{:.2f}"), "texts/s": ("samples_s_32", "{:,.0f}"),
+        "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"), "same label": ("same_label", "{:.1%}"),
+        "largest difference": ("largest_difference", "{:.2g}"),
+    }  # fmt: skip
+    shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}
+    return {"way": r["way"], **shown, "why not": r["why_not"]}
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
 def _check_port(host: str, port: int) -> None:

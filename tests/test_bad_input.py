@@ -104,6 +104,7 @@ OPTIONS = {
     "tracker": (["benchmark", "--track", "mlflwo"], ["--track", "did you mean 'mlflow'"]),
     "no reports to show": (["dashboard", "--reports", "."], ["no results"]),
     "checkpoint": (["predict", "--checkpoint", "nothing", "a text"], ["checkpoint nothing", "senticompare.json"]),
+    "nothing to serve": (["runtimes", "--checkpoint", "nothing"], ["checkpoint nothing", "senticompare.json"]),
     "no text": (["predict", "--checkpoint", "nothing"], ["no text"]),
     "metric": (["compare", "--reports", "."], ["no results"]),
     "reports": (["compare", "--reports", "nowhere"], ["nowhere", "does not exist"]),
