@@ -457,6 +457,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.plots.latency_length_chart': ('plots.html#latency_length_chart', 'senticompare/plots.py'),
                                     'senticompare.plots.learning_curve': ('plots.html#learning_curve', 'senticompare/plots.py'),
                                     'senticompare.plots.memory_chart': ('plots.html#memory_chart', 'senticompare/plots.py'),
+                                    'senticompare.plots.milliseconds_text': ('plots.html#milliseconds_text', 'senticompare/plots.py'),
                                     'senticompare.plots.quality_chart': ('plots.html#quality_chart', 'senticompare/plots.py'),
                                     'senticompare.plots.radar_chart': ('plots.html#radar_chart', 'senticompare/plots.py'),
                                     'senticompare.plots.rank_chart': ('plots.html#rank_chart', 'senticompare/plots.py'),

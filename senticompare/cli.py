@@ -109,7 +109,7 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str
 # %% ../nbs/72_cli.ipynb #2f730f0b
 def ranking_rows(board: Sequence[dict[str, Any]], metric: str = "accuracy") -> list[dict[str, Any]]:
     "The leaderboard in the few columns that fit a terminal."
-    from senticompare.plots import run_label
+    from senticompare.plots import milliseconds_text, run_label
 
     rows, several = [], len({r["test_set"] for r in board if r["test_set"]}) > 1
     for r in board:
@@ -125,7 +125,7 @@ def ranking_rows(board: Sequence[dict[str, Any]], metric: str = "accuracy") -> l
                 "95 % interval": None if ci is None else f"{ci[0]:.3f}–{ci[1]:.3f}",
                 "macro-F1": None if r["f1_macro"] is None else f"{r['f1_macro']:.3f}",
                 **({metric: None if r["value"] is None else f"{r['value']:.3f}"} if metric not in ("accuracy", "f1_macro") else {}),
-                "p50 ms": None if r["latency_median_ms"] is None else f"{r['latency_median_ms']:.2f}",
+                "p50 ms": milliseconds_text(r["latency_median_ms"]),
                 "status": r["status"],
             }
         )

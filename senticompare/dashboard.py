@@ -21,7 +21,7 @@ import pandas as pd
 
 from .compare import leaderboard
 from .config import InputError, make_spec
-from .plots import COLOURS, run_label, style
+from .plots import COLOURS, milliseconds_text, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
 
@@ -79,23 +79,23 @@ def by_weights(rows: Sequence[dict[str, Any]], weights: dict[str, float]) -> lis
 TABLE_STYLE = "<style>.senticompare-table td,.senticompare-table th{padding:2px 10px;text-align:left;vertical-align:top;line-height:1.4}</style>"
 
 
-def _cell(value: Any, form: str) -> str:
-    return "–" if value is None or value != value else form.format(value)
+def _cell(value: Any, form: Callable[[Any], str]) -> str:
+    return "–" if value is None or value != value else form(value)
 
 
 def ranking_html(scored: Sequence[tuple[dict[str, Any], float | None]]) -> str:
     "The re-ranked table as HTML, every text escaped."
     columns = {
-        "accuracy": "{:.3f}",
-        "f1_macro": "{:.3f}",
-        "latency_median_ms": "{:.2f}",
-        "throughput_samples_per_sec": "{:,.0f}",
-        "memory_allocated_mb": "{:,.0f}",
+        "accuracy": "{:.3f}".format,
+        "f1_macro": "{:.3f}".format,
+        "latency_median_ms": milliseconds_text,
+        "throughput_samples_per_sec": "{:,.0f}".format,
+        "memory_allocated_mb": "{:,.0f}".format,
     }
     heads = ["", "run", "score", "tie group", "accuracy", "macro-F1", "p50 ms", "texts/s", "memory MB"]
     lines = []
     for place, (r, value) in enumerate(scored, 1):
-        cells = [str(place), run_label(r), _cell(value, "{:.3f}"), _cell(r["tie_group"], "{}"), *(_cell(r[c], f) for c, f in columns.items())]
+        cells = [str(place), run_label(r), _cell(value, "{:.3f}".format), _cell(r["tie_group"], str), *(_cell(r[c], f) for c, f in columns.items())]
         lines.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
     head = "<tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr>"
     table = f'<table class="senticompare-ranking"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js', 'show',
-           'show_table', 'interval_text', 'error_bars', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
-           'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart', 'run_label',
-           'quality_chart', 'tradeoff_chart', 'slices_chart', 'memory_chart', 'rank_chart', 'significance_chart',
-           'critical_difference_chart', 'radar_chart', 'save_image']
+           'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'style', 'learning_curve', 'LiveCurve',
+           'confusion_chart', 'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart',
+           'run_label', 'quality_chart', 'tradeoff_chart', 'slices_chart', 'memory_chart', 'rank_chart',
+           'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -78,6 +78,13 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
 def interval_text(interval: Sequence[float] | None) -> str:
     "An interval as a reader sees it; empty where there is none."
     return "" if interval is None else f"{interval[0]:,.2f} to {interval[1]:,.2f}"
+
+
+def milliseconds_text(value: float | None) -> str:
+    "A time as a reader sees it: two decimals, never a rounded 0; a dash where it was not measured."
+    if value is None or value != value:
+        return "–"
+    return "<0.01" if 0 < value < 0.005 else f"{value:,.2f}"
 
 
 def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) -> dict[str, Any]:
