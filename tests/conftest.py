@@ -33,3 +33,11 @@ def cli(tmp_path):
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
+
+
+LONGEST = ("test_runs", "test_architectures", "test_dashboard", "test_footprint", "test_together")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that two workers end at about the same time."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

@@ -20,7 +20,6 @@ BIN = Path(sys.executable).parent
 SKIPPED = {"index", "56_dashboard"}
 # These take longest, so they start first.
 LONGEST = ("checks/published_numbers", "tutorials/first_comparison", "71_export")
-LONGEST_TESTS = ("runs", "architectures", "dashboard", "footprint", "together")
 WORKERS = 2
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = {"OMP_NUM_THREADS": str(max(1, CORES // WORKERS))}
@@ -74,9 +73,7 @@ def main() -> int:
         started = {name: pool.submit(stage, name, *command, SENTICOMPARE_HOME=home, **THREADS) for name, command in checks().items()}
     for name, stage_done in started.items():
         count(name, stage_done.result().returncode == 0)
-    longest = [f"tests/test_{name}.py" for name in LONGEST_TESTS]
-    files = longest + sorted({str(f.relative_to(ROOT)) for f in (ROOT / "tests").glob("test_*.py")} - set(longest))
-    pytest = (sys.executable, "-m", "pytest", *files, "-rs", "--tb=short", "--durations=12")
+    pytest = (sys.executable, "-m", "pytest", "-rs", "--tb=short", "--durations=12")
     done = stage("pytest", *pytest, "-n", str(WORKERS), "--dist=loadfile", "--no-loadscope-reorder", **THREADS)
     print(done.stdout[-2500:] if done.returncode == 0 else "")
     found = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout.splitlines()[-1] if done.stdout else "")}
