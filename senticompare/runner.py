@@ -282,12 +282,14 @@ def write_html(notebook: Path, out: Path, title: str) -> Path:
 
 # %% ../nbs/70_runner.ipynb #f140a2ac
 def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy", claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results changed); returns the leaderboard."
+    "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results or this package changed); returns the leaderboard."
     from senticompare.compare import load_leaderboard, write_leaderboard
     from senticompare.plots import write_plotly_js
+    from senticompare.resources import code_version
 
     marker = home() / "summaries" / f"{hashlib.sha256(str(reports.resolve()).encode()).hexdigest()[:16]}.json"
-    state = json.dumps({"results": results_digest(reports), "title": title, "note": note, "metric": metric, "claims": list(claims)})
+    shown = {"title": title, "note": note, "metric": metric, "claims": list(claims)}
+    state = json.dumps({"results": results_digest(reports), "code": code_version(), **shown})
     outputs = [reports / n for n in ("summary.ipynb", "summary.html", "leaderboard.json", "leaderboard.csv")]
     if all(p.exists() for p in outputs) and marker.exists() and marker.read_text(encoding="utf-8") == state:
         return json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
@@ -296,8 +298,7 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
     write_plotly_js(reports.parent)
     scratch = home() / "scratch" / f"summary-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
-    parameters = {"reports_dir": os.path.relpath(reports), "title": title, "note": note, "metric": metric, "claims": list(claims)}
-    _execute(template("55_summary"), scratch / "summary.ipynb", parameters)
+    _execute(template("55_summary"), scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), **shown})
     _forget_paths(scratch / "summary.ipynb")
     write_html(scratch / "summary.ipynb", reports / "summary.html", title)
     os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 from math import sqrt
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from senticompare.compare import leaderboard
 from senticompare.plots import run_label
 from senticompare.recommend import answer, recommend
 from senticompare.results import read_predictions, read_results
+from senticompare.runner import summarize
 
 PUBLISHED = sorted(p.parent for p in Path(__file__).parent.parent.glob("reports/published/*/leaderboard.json"))
 
@@ -74,3 +76,16 @@ def test_recommendation_is_among_the_tied_and_has_a_reason_for_every_other_run(f
     assert found.run_id == cheapest["run_id"] and set(found.others) == {r["run_id"] for r in results} - {found.run_id}
     none = recommend(results, predictions, {"max_memory_mb": 1.0})
     assert none.run_id is None and none.nearest and all("over 1 MB" in why for why in none.others.values())
+
+
+@pytest.mark.skipif(len(PUBLISHED) < 2, reason="needs two published suites")
+def test_several_datasets_stay_apart_and_are_compared_by_mean_ranks(tmp_path):
+    suites = [f for f in PUBLISHED if f.name in ("quickstart", "sst2-minilm")]
+    for file in (p for folder in suites for p in folder.glob("*--*") if p.suffix in (".json", ".parquet")):
+        shutil.copy(file, tmp_path / file.name)
+    board = [r for r in summarize(tmp_path, "both") if r["rank"]]
+    assert len({r["test_set"] for r in board}) == 2 and sum(r["rank"] == 1 for r in board) == 2
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    common = set.intersection(*({r["run_id"].rsplit("--", 2)[0] for r in read(folder)[2] if r["rank"]} for folder in suites))
+    shown = set(re.findall(r"<td>([^<]+)</td>\s*<td>\d+\.\d\d</td>\s*<td>0\.\d{3}</td>\s*<td>0\.\d{3}</td>", page))
+    assert shown == {c.replace("--", " ") for c in common} and "Bayesian signed-rank" in page
