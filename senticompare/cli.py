@@ -6,8 +6,8 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
            'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
-           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'dashboard',
-           'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'generation',
+           'dashboard', 'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import json
@@ -531,6 +531,27 @@ def _served(r: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}
     return {"way": r["way"], **shown, "why not": r["why_not"]}
+
+# %% ../nbs/72_cli.ipynb #c5f8d172
+@app.command()
+def generation(
+    model: Annotated[str, typer.Option(help="A decoder: registry alias, folder or Hub id.")],
+    prompt_tokens: Annotated[str, typer.Option(help="Lengths of the prompts, comma-separated.")] = "16,64,256",
+    new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to write.")] = 16,
+    repetitions: Annotated[int, typer.Option(min=1, help="Answers timed for each length.")] = 5, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    "Time to the first token and per further token, by length of the prompt, with and without the cache."
+    from senticompare.data import load_splits
+    from senticompare.generation import time_generation
+
+    lengths = [int(n) if n.strip().isdigit() and int(n) else 0 for n in prompt_tokens.split(",")]
+    if not all(lengths):
+        raise InputError(f"option --prompt-tokens: {prompt_tokens!r} is not a list of numbers like 16,64,256")
+    texts = list(load_splits(make_spec({})).test["text"])
+    rows = time_generation(model, texts, lengths, new_tokens, repetitions, _state["device"])
+    shown = [{"prompt tokens": r["prompt_tokens"], "cache": "yes" if r["cache"] else "no", "first token ms": f"{r['ttft_ms']:.2f}",
+              "each further ms": f"{r['decode_ms_per_token']:.2f}", "answers": r["ttft_n"]} for r in rows]  # fmt: skip
+    print_rows(rows if as_json else shown, as_json, title=f"{model}: {new_tokens} tokens, medians")
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
 def _check_port(host: str, port: int) -> None:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'model_source', 'model_fingerprint',
-           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'nf4_config', 'load_for_classification',
-           'count_parameters', 'model_rows', 'register_model']
+           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'load_decoder', 'nf4_config',
+           'load_for_classification', 'count_parameters', 'model_rows', 'register_model']
 
 # %% ../nbs/20_models.ipynb #f98aa5ab
 import hashlib
@@ -186,6 +186,15 @@ def load_backbone(card: ModelCard, device: str = "cpu") -> Any:
     from transformers import AutoModel
 
     return _pretrained(card, AutoModel, dtype=torch.float32, use_safetensors=True).to(device).eval()
+
+# %% ../nbs/20_models.ipynb #40c8d3f7
+def load_decoder(card: ModelCard, device: str = "cpu") -> Any:
+    "The model as it generates, in evaluation mode; float32 on a CPU, the row's number format on a GPU."
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, card.dtype) if device == "cuda" else torch.float32
+    return _pretrained(card, AutoModelForCausalLM, dtype=dtype, use_safetensors=True).to(device).eval()
 
 # %% ../nbs/20_models.ipynb #614c73e6
 HEAD_NAMES = ("pre_classifier", "classifier", "score")  # what transformers calls the layers of a classification head

@@ -105,6 +105,8 @@ OPTIONS = {
     "no reports to show": (["dashboard", "--reports", "."], ["no results"]),
     "checkpoint": (["predict", "--checkpoint", "nothing", "a text"], ["checkpoint nothing", "senticompare.json"]),
     "nothing to serve": (["runtimes", "--checkpoint", "nothing"], ["checkpoint nothing", "senticompare.json"]),
+    "an encoder writes nothing": (["generation", "--model", "all-MiniLM-L6-v2"], ["is no decoder"]),
+    "prompt lengths": (["generation", "--model", "tiny:qwen2.5-1.5b", "--prompt-tokens", "16,x"], ["--prompt-tokens", "16,x"]),
     "no text": (["predict", "--checkpoint", "nothing"], ["no text"]),
     "metric": (["compare", "--reports", "."], ["no results"]),
     "reports": (["compare", "--reports", "nowhere"], ["nowhere", "does not exist"]),
