@@ -110,10 +110,13 @@ def _quantize(source: Path, target: Path) -> None:
     "onnxruntime's dynamic int8 of the matrix products, per output channel."
     import logging
 
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     logging.getLogger().setLevel(logging.ERROR)
-    quantize_dynamic(source, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+    model = onnx.load(source)
+    del model.graph.value_info[:]  # the quantiser turns weights round and then trips over the shapes that were noted for them
+    quantize_dynamic(model, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
 
 # %% ../nbs/71_export.ipynb #96bd8671
 @dataclass
