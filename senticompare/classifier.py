@@ -137,10 +137,10 @@ def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
         return _train_once(spec, splits, folder, watch), False
 
 # %% ../nbs/32_classifier.ipynb #60672c83
-def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str) -> Any:
+def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str, merge: bool = True) -> Any:
     from senticompare.inference import for_inference
 
-    return for_inference(load_tuned(spec, folder, classes, device))
+    return for_inference(load_tuned(spec, folder, classes, device, merge))
 
 
 def _tuned(spec: RunSpec, splits: Splits, inputs: dict[str, str], watch: Watcher | None) -> Classifier:
@@ -214,11 +214,11 @@ def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
         raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({type(e).__name__}); train it again") from None
 
 # %% ../nbs/32_classifier.ipynb #ead2bf49
-def load_classifier(folder: Path, device: str = "auto", check: bool = True) -> Classifier:
-    "Read a classifier back from its folder, and let it answer once to check it; InputError when it is not one, or is damaged."
+def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True) -> Classifier:
+    "Read a classifier back from its folder (an adapter merged, or beside its weights) and let it answer once; InputError when it is not one, or is damaged."
     spec, classes = _read_checkpoint(folder)
     try:
-        c = _assemble(folder, spec, classes, device)
+        c = _assemble(folder, spec, classes, device, merge)
         if not check or (np.isfinite(answer := c.predict_proba(["a text"])).all() and answer.shape == (1, len(classes))):
             return c
         reason = "its answers are not probabilities"
@@ -229,7 +229,7 @@ def load_classifier(folder: Path, device: str = "auto", check: bool = True) -> C
     raise InputError(f"checkpoint {folder}: damaged ({reason}); train it again")
 
 # %% ../nbs/32_classifier.ipynb #64ed7954
-def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str) -> Classifier:
+def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str, merge: bool) -> Classifier:
     spec = spec.resolved()
     head = None if spec.head == "classifier" else HEADS[str(spec.head)].load(folder)
     if spec.method == "baseline":
@@ -237,7 +237,7 @@ def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str
     place = pick_device(device)
     if not METHODS[spec.method].trains:
         return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place, spec.precision or "float32"), head)
-    tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place)
+    tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place, merge)
     encoder = tuned_embedder(spec, model, tokenizer, place, str(folder)) if head is not None else None
     return Classifier(spec, classes, encoder, head, model, tokenizer)
 

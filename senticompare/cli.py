@@ -71,16 +71,23 @@ def _given(**values: Any) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None and v is not False} | ({"device": _state["device"]} if _state["device"] != "auto" else {})
 
 # %% ../nbs/72_cli.ipynb #da55b138
-def _settings(given: list[str] | None) -> dict[str, Any]:
-    "`name=value` pairs as a dictionary for `make_spec`."
+def _yaml_value(one: str, value: str) -> Any:
     import yaml
 
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"option --set: the value of {one!r} cannot be read") from None
+
+
+def _settings(given: list[str] | None) -> dict[str, Any]:
+    "`name=value` pairs as a dictionary for `make_spec`."
     found = {}
     for one in given or []:
         name, equals, value = one.partition("=")
         if not equals:
             raise InputError(f"option --set: {one!r} is not name=value, for example lora_r=16")
-        found[name.strip().replace("-", "_")] = value if re.search(r"_modules$|_column$", name) else yaml.safe_load(value)
+        found[name.strip().replace("-", "_")] = value if re.search(r"_modules$|_column$", name) else _yaml_value(one, value)
     return found
 
 # %% ../nbs/72_cli.ipynb #9319fe48
@@ -310,7 +317,9 @@ def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     changed = {**given, **({"dataset": dataset} if dataset is not None else {})}
     specs = tuple(make_spec({**asdict(s), **changed}) for s in suite.specs)
     check_used(specs, given)
-    return replace(suite, specs=specs)
+    changes = ", ".join(f"{name} {value}" for name, value in given.items() if name != "device")
+    claims = tuple({**c, "differs": f"{c.get('differs', 'machine, seed')}; run with {changes}"} if changes else c for c in suite.claims)
+    return replace(suite, specs=specs, claims=claims)
 
 # %% ../nbs/72_cli.ipynb #fb101d19
 def _watch(history: list[dict[str, Any]], total: int) -> None:
@@ -413,6 +422,28 @@ def _loaded(folder: Path) -> Any:
 
     return load_export(folder) if is_export(folder) else load_classifier(folder, _state["device"])
 
+# %% ../nbs/72_cli.ipynb #b7f3920c
+def _unseen(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> Any:
+    "Test rows of a dataset for a checkpoint, without texts of the run's own train and validation; InputError when its classes are others or nothing is left."
+    from senticompare.data import leak_key, load_splits
+
+    splits = load_splits(make_spec(given))
+    if splits.classes != classes:
+        raise InputError(f"checkpoint {checkpoint} answers with {', '.join(classes)}; dataset {given['dataset']} has {', '.join(splits.classes)}")
+    if slug(spec.dataset) != slug(str(given["dataset"])):
+        return splits.test
+    try:
+        own = load_splits(replace(spec, dataset=given["dataset"]))
+    except InputError:  # not the data that the run had
+        return splits.test
+    seen = {leak_key(t) for part in (own.train, own.validation) for t in part["text"]}
+    unseen = splits.test[[leak_key(t) not in seen for t in splits.test["text"]]]
+    if len(unseen) < len(splits.test):
+        print(f"{len(splits.test) - len(unseen):,} of {len(splits.test):,} test texts were trained or chosen on by this checkpoint: left out", file=sys.stderr)
+    if not len(unseen):
+        raise InputError(f"checkpoint {checkpoint} has seen all of these test texts: give others")
+    return unseen.reset_index(drop=True)
+
 # %% ../nbs/72_cli.ipynb #545406f2
 @app.command()
 def evaluate(
@@ -420,18 +451,15 @@ def evaluate(
     text_column: TextColumn = None, label_column: LabelColumn = None, stars: Stars = None, skip_bad_rows: SkipBad = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Quality of a trained checkpoint on a dataset's test split."
-    from senticompare.data import load_splits
     from senticompare.metrics import quality
 
     classifier = _loaded(checkpoint)
     given = _given(test_size=test_size, text_column=text_column, label_column=label_column, stars=stars, skip_bad_rows=skip_bad_rows)
-    splits = load_splits(make_spec({"dataset": dataset, **given}))
-    if splits.classes != classifier.classes:
-        raise InputError(f"checkpoint {checkpoint} answers with {', '.join(classifier.classes)}; dataset {dataset} has {', '.join(splits.classes)}")
-    figures = quality(splits.test["label"].to_numpy(), classifier.predict_proba(list(splits.test["text"])), splits.classes)
+    test = _unseen(checkpoint, classifier.spec, classifier.classes, {"dataset": dataset, **given})
+    figures = quality(test["label"].to_numpy(), classifier.predict_proba(list(test["text"])), classifier.classes)
     keep = ("accuracy", "accuracy_ci95", "f1_macro", "f1_macro_ci95", "mcc", "log_loss", "ece")
     shown = [{"figure": k, "value": [round(x, 4) for x in figures[k]] if isinstance(figures[k], list) else round(figures[k], 4)} for k in keep]
-    print(json.dumps(figures, indent=1)) if as_json else print_rows(shown, title=f"{len(splits.test):,} test examples of {dataset}")
+    print(json.dumps(figures, indent=1)) if as_json else print_rows(shown, title=f"{len(test):,} test examples of {dataset}")
 
 # %% ../nbs/72_cli.ipynb #0e45314b
 def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
@@ -495,13 +523,11 @@ def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[s
     "Texts to time with, and their labels when a dataset was named; InputError when its classes are not the checkpoint's."
     from senticompare.data import load_splits
 
-    splits = load_splits(make_spec({"dataset": dataset or "reviews", "test_size": size}))
     if dataset is None:
-        return list(splits.test["text"]), None
-    classes = tuple(json.loads((checkpoint / "senticompare.json").read_text(encoding="utf-8"))["classes"])
-    if splits.classes != classes:
-        raise InputError(f"checkpoint {checkpoint} answers with {', '.join(classes)}; dataset {dataset} has {', '.join(splits.classes)}")
-    return list(splits.test["text"]), splits.test["label"].tolist()
+        return list(load_splits(make_spec({"test_size": size})).test["text"]), None
+    about = json.loads((checkpoint / "senticompare.json").read_text(encoding="utf-8"))
+    test = _unseen(checkpoint, make_spec(about["spec"]), tuple(about["classes"]), {"dataset": dataset, "test_size": size})
+    return list(test["text"]), test["label"].tolist()
 
 
 @app.command()
@@ -512,9 +538,11 @@ def runtimes(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Time one checkpoint in the ways it can be served on this machine: eager, compiled, ONNX, int8, 4-bit, un-merged."
+    from senticompare.runner import set_threads
     from senticompare.serving import WAYS, check_network, serve_ways
 
     check_network(checkpoint)
+    set_threads(1)
     texts, labels = _texts_for(checkpoint, dataset, test_size)
     chosen = ways.split(",") if ways else list(WAYS)
     rows = serve_ways(checkpoint, texts, labels, chosen, seconds, lambda way: print(f"{way} …", file=sys.stderr))
@@ -524,13 +552,16 @@ def runtimes(
 
 # %% ../nbs/72_cli.ipynb #b0c47d83
 def _served(r: dict[str, Any]) -> dict[str, Any]:
+    from senticompare.plots import milliseconds_text
+
     figures = {
-        "p50 ms": ("latency_p50_ms", "{:.2f}"), "p95 ms": ("latency_p95_ms", "{:.2f}"), "texts/s": ("samples_s_32", "{:,.0f}"),
+        "texts/s": ("samples_s_32", "{:,.0f}"),
         "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"), "same label": ("same_label", "{:.1%}"),
         "largest difference": ("largest_difference", "{:.2g}"),
     }  # fmt: skip
     shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}
-    return {"way": r["way"], **shown, "why not": r["why_not"]}
+    times = {name: milliseconds_text(r[key]) for name, key in (("p50 ms", "latency_p50_ms"), ("p95 ms", "latency_p95_ms"))}
+    return {"way": r["way"], **times, **shown, "why not": r["why_not"]}
 
 # %% ../nbs/72_cli.ipynb #c5f8d172
 @app.command()
@@ -628,7 +659,8 @@ def recommend(
 
     if metric not in (known := ("accuracy", "f1_macro", "mcc")):
         raise InputError(f"option --metric: {metric!r} has no paired test{nearest(metric, known)}")
-    asked = _given(max_latency_p95_ms=max_latency_p95_ms, max_memory_mb=max_memory_mb, max_size_mb=max_size_mb, max_cost_per_1k=max_cost_per_1k)
+    limits = {"max_latency_p95_ms": max_latency_p95_ms, "max_memory_mb": max_memory_mb, "max_size_mb": max_size_mb, "max_cost_per_1k": max_cost_per_1k}
+    asked = {name: value for name, value in limits.items() if value is not None}
     for name, value in asked.items():
         if not value > 0:
             raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
@@ -676,13 +708,13 @@ def report(
     images: Annotated[str | None, typer.Option(help="Also the charts as png, svg or pdf (needs Chromium and the extra 'images').")] = None,
 ) -> None:  # fmt: skip
     "Export the leaderboard beside the results."
-    from senticompare.runner import summarize
+    from senticompare.runner import summarize, summary_words
 
     if format not in FORMATS:
         raise InputError(f"option --format: unknown format {format!r}{nearest(format, FORMATS)}")
     if images is not None and images not in (known := ("png", "svg", "pdf")):
         raise InputError(f"option --images: unknown format {images!r}{nearest(images, known)}")
-    board = summarize(reports, reports.resolve().name)
+    board = summarize(reports, **summary_words(reports))
     for path in _write_images(reports, board, images) if images else ():
         print(path)
     if format in ("md", "all"):

@@ -194,11 +194,11 @@ def by_budget(results: Sequence[dict[str, Any]]) -> dict[int, list[dict[str, Any
 # %% ../nbs/61_compare.ipynb #0de56e5c
 def seed_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per experiment that ran with several seeds: mean, standard deviation (n - 1), least, most, and the test set's interval at the mean."
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}  # seeds of one run on one test set
     for r in rows:
-        groups.setdefault(_experiment(r["run_id"]), []).append(r)
+        groups.setdefault((_experiment(r["run_id"]), r.get("test_set")), []).append(r)
     found = []
-    for name, group in groups.items():
+    for (name, _), group in groups.items():
         values = [float(r["accuracy"]) for r in group]
         if len(values) > 1:
             mean, size = float(np.mean(values)), int(group[0]["test_size"])
@@ -231,42 +231,51 @@ def _scores(boards: Sequence[Sequence[dict[str, Any]]]) -> pd.DataFrame:
     return pd.DataFrame([v.groupby("run")["value"].mean() for v in values]).dropna(axis=1)
 
 # %% ../nbs/61_compare.ipynb #f2c98d15
-def over_datasets(boards: Sequence[Sequence[dict[str, Any]]]) -> OverDatasets | None:
-    "Mean ranks over several datasets from their boards (rows of `leaderboard`); None unless two runs or more stand on two boards or more."
+def over_datasets(boards: Sequence[Sequence[dict[str, Any]]], metric: str = "accuracy") -> OverDatasets | None:
+    "Mean ranks over several datasets from their boards (rows of `leaderboard` by `metric`); None unless two runs or more stand on two boards or more."
     scores = _scores(boards) if len(boards) > 1 else pd.DataFrame()
     if scores.shape[1] < 2:
         return None
-    values = scores.to_numpy()
-    means = mean_ranks(values)
-    order = np.lexsort((-values.mean(0), means))
-    values = values[:, order]
+    sign = -1 if metric in _LOWER_IS_BETTER else 1
+    means = mean_ranks(sign * scores.to_numpy())
+    order = np.lexsort((-sign * scores.to_numpy().mean(0), means))
+    values = scores.to_numpy()[:, order]
     p = friedman(values) if len(order) > 2 else None
     apart = critical_difference(len(order), len(boards))
     names, labels = [str(rows[0]["dataset"]) for rows in boards], [str(scores.columns[i]) for i in order]
-    return OverDatasets(names, labels, values, means[order].tolist(), p, apart, bayesian_signed_rank(values[:, 0] - values[:, 1]))
+    return OverDatasets(names, labels, values, means[order].tolist(), p, apart, bayesian_signed_rank(sign * (values[:, 0] - values[:, 1])))
 
 # %% ../nbs/61_compare.ipynb #4b7a0a96
 def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
-    wanted = {k: claim[k] for k in ("model", "method", "head", "variant") if k in claim}
-    return bool(result.get("status") == "completed") and all(result["spec"].get(k) == v for k, v in wanted.items())
+    wanted: dict[str, Any] = {k: claim[k] for k in ("model", "method") if k in claim}
+    wanted |= {"variant": claim.get("variant", ""), "head": claim.get("head") or METHODS[result["spec"]["method"]].heads[0]}
+    spec = {**result["spec"], "variant": result["spec"].get("variant") or ""}
+    same_data = "dataset" not in claim or slug(spec["dataset"]) == slug(claim["dataset"])
+    return result.get("status") == "completed" and same_data and all(spec.get(k) == v for k, v in wanted.items())
 
 
-def _training_cost(result: dict[str, Any]) -> str:
-    seconds, peak = result["training"]["train_time_s"], result["memory"]["train_peak_rss_mb"]
-    return (f", {peak / 1e3:.2f} GB" if peak else "") + (f", {seconds / 60:.1f} min" if seconds else "")
+def _training_cost(results: Sequence[dict[str, Any]]) -> str:
+    "Mean memory and time of training, of the runs that have them."
+    peaks = [r["memory"]["train_peak_rss_mb"] for r in results if r["memory"]["train_peak_rss_mb"]]
+    seconds = [r["training"]["train_time_s"] for r in results if r["training"]["train_time_s"]]
+    return (f", {np.mean(peaks) / 1e3:.2f} GB" if peaks else "") + (f", {np.mean(seconds) / 60:.1f} min" if seconds else "")
 
 
 def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per claim: the experiment, the published figure, ours, and what differs."
     rows = []
     for claim in claims:
-        mine = [r for r in results if _matches(r, claim) and ("head" in claim or r["spec"]["head"] == "classifier")]
+        mine = [r for r in results if _matches(r, claim)]
         ours = "not run"
         if mine:
             mean = float(np.mean([r["quality"]["accuracy"] for r in mine]))
             low, high = mine[0]["quality"]["accuracy_ci95"]
-            ours = f"{mean:.1%} ({low:.1%} to {high:.1%})" if len(mine) == 1 else f"{mean:.1%}, mean of {len(mine)} seeds"
-            ours += _training_cost(mine[0])
+            ours = (
+                f"{mean:.1%} ({low:.1%} to {high:.1%})"
+                if len(mine) == 1
+                else f"{mean:.1%}, mean of {len(mine)} {'seeds' if len({r['spec']['seed'] for r in mine}) == len(mine) else 'runs'}"
+            )
+            ours += _training_cost(mine)
         name = " ".join(str(claim[k]) for k in ("model", "method", "variant", "head") if claim.get(k))
         rows.append({"experiment": name, "published": claim["claim"], "ours": ours, "what differs": claim.get("differs", "machine, seed")})
     return rows

@@ -192,6 +192,8 @@ def _check_type(name: str, value: Any, annotation: str) -> Any:
     wanted = str(annotation).split(" | ")[0]
     if value is None and "None" in str(annotation):
         return None
+    if wanted == "float" and isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        value = float(value)  # YAML reads 2e-5 as a text
     kind = {"int": int, "float": (int, float), "str": str, "bool": bool}[wanted]
     if not isinstance(value, kind) or (isinstance(value, bool) and wanted != "bool"):  # type: ignore[arg-type]
         raise InputError(f"option {name}: {value!r} is not {'a number' if wanted in ('int', 'float') else 'a ' + wanted}")
@@ -235,12 +237,16 @@ def make_spec(values: dict[str, Any]) -> RunSpec:
 _TRAINING = (*TRAINING_DEFAULTS, *ADAPTER_DEFAULTS, "learning_rate", "layer_decay", "target_modules", "gradient_accumulation", "gradient_checkpointing", "tune")
 
 
+def _uses(run: RunSpec, name: str) -> bool:
+    return METHODS[run.method].trains if name == "gradient_checkpointing" else getattr(run, name) is not None  # 0 is a setting, too
+
+
 def check_used(specs: Iterable[RunSpec], given: Iterable[str]) -> None:
     "InputError for a training setting among the `given` names that none of the runs uses."
-    runs = [asdict(s.resolved()) for s in specs]
+    runs = [s.resolved() for s in specs]
     for name in given:
-        if name in _TRAINING and all(run[name] in (None, False) for run in runs):
-            methods = ", ".join(sorted({str(run["method"]) for run in runs}))
+        if name in _TRAINING and not any(_uses(run, name) for run in runs):
+            methods = ", ".join(sorted({run.method for run in runs}))
             raise InputError(f"option {name}: nothing here uses it (method {methods}); leave it out")
 
 # %% ../nbs/00_config.ipynb #913bcc6b
@@ -252,9 +258,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
+def _means_zero(name: str, value: Any) -> bool:
+    "Whether a 0 differs from saying nothing: elsewhere the default is 0, or is written out when it is not."
+    return name == "truncation_limit" and value is not None
+
+
 def spec_hash(spec: RunSpec, inputs: dict[str, str]) -> str:
     "16 hex digits that name a run by content: what its resolved specification states and the fingerprints of its inputs."
-    stated = {name: value for name, value in asdict(spec.resolved()).items() if value not in (None, "", False)}
+    stated = {name: value for name, value in asdict(spec.resolved()).items() if value not in (None, "", False) or _means_zero(name, value)}
     names = {"model": slug(spec.model), "dataset": slug(spec.dataset)}  # where they lie does not matter: the fingerprints tell their content
     return digest({"spec": {**stated, **names}, "inputs": inputs, "rules": RULES})[:16]
 
@@ -276,7 +287,7 @@ class Suite:
 
 # %% ../nbs/00_config.ipynb #85db2b08
 _SUITE_KEYS = ("name", "title", "note", "defaults", "runs", "claims")
-_CLAIM_KEYS = ("model", "method", "head", "variant", "claim", "differs")
+_CLAIM_KEYS = ("model", "method", "head", "variant", "dataset", "claim", "differs")
 _MATRIX = ("model", "method", "head", "dataset", "seed")
 
 
@@ -360,7 +371,9 @@ def _suite_from(path: Path, content: Any) -> Suite:
     except InputError as e:
         raise InputError(f"suite file {path}: {e}") from None
     name = str(content.get("name") or path.stem)
-    return Suite(slug(name), str(content.get("title") or name), specs, str(content.get("note") or ""), _claims(path, content.get("claims") or []))
+    data = {slug(s.dataset) for s in specs}
+    claims = [{"dataset": next(iter(data)), **c} if len(data) == 1 else c for c in _claims(path, content.get("claims") or [])]
+    return Suite(slug(name), str(content.get("title") or name), specs, str(content.get("note") or ""), tuple(claims))
 
 # %% ../nbs/00_config.ipynb #dced27a3
 def _claims(path: Path, given: Any) -> tuple[dict[str, Any], ...]:

@@ -155,8 +155,8 @@ class LogitsHead:
         return softmax(np.asarray(x, dtype=np.float64))
 
 # %% ../nbs/71_export.ipynb #1316c3b9
-def load_export(folder: Path, threads: int = 0) -> Classifier:
-    "An exported folder as a classifier; InputError when it is not one."
+def load_export(folder: Path, threads: int = 0, **options: Any) -> Classifier:
+    "An exported folder as a classifier; `threads` are onnxruntime's, `options` those of transformers' `from_pretrained`."
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
     quiet()
@@ -169,9 +169,9 @@ def load_export(folder: Path, threads: int = 0) -> Classifier:
         return Classifier(spec, classes, OnnxModel.load(folder, threads), head)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if about["own_head"]:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True).eval()
+        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **options).eval()
         return Classifier(spec, classes, None, None, model, tokenizer)
-    backbone = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
+    backbone = AutoModel.from_pretrained(folder, use_safetensors=True, **options).eval()
     return Classifier(spec, classes, make_embedder(backbone, tokenizer, about["pooling"], spec.max_length, "cpu", str(folder)), head)
 
 # %% ../nbs/71_export.ipynb #9129abaa

@@ -48,10 +48,12 @@ def _introduction(ranked: list[dict[str, Any]], s: Sources) -> list[str]:
     first = ranked[0]
     models = sorted({str(r["spec"]["model"]) for r in ranked})
     sizes = [s.cite(first, f"data.sizes.{part}", "{:,}") for part in ("train", "validation", "test")]
+    same = len({(r["data"]["fingerprint"], r["spec"].get("augment")) for r in ranked}) == 1
+    how = f"the same {sizes[0]} texts, chosen on {sizes[1]}" if same else f"training sets that differ (the best run's: {sizes[0]} texts, chosen on {sizes[1]})"
     return [
         "## Introduction", "",
         f"Which way of classifying sentiment does best on *{first['spec']['dataset']}* ({', '.join(first['data']['classes'])})? "
-        f"{len(ranked)} runs with {', '.join(models)} were trained on the same {sizes[0]} texts, chosen on {sizes[1]} and tested on the same {sizes[2]}.",
+        f"{len(ranked)} runs with {', '.join(models)} were trained on {how} and tested on the same {sizes[2]}.",
     ]  # fmt: skip
 
 # %% ../nbs/64_paper.ipynb #d5527e43
@@ -60,10 +62,19 @@ def _methods(ranked: list[dict[str, Any]], names: dict[str, str], s: Sources) ->
     for r in ranked:
         method = METHODS[r["spec"]["method"]]
         stated = SETTINGS if method.trains else () if method.name == "baseline" else ("max_length",)
-        settings = ", ".join(f"{n} {r['spec'][n]:g}" for n in stated if r["spec"].get(n) is not None)
+        used = _settings_used(r)
+        settings = ", ".join(f"{n} {used[n]:g}" for n in stated if used.get(n) is not None)
         figures = [s.cite(r, f"training.{f}", "{:,.0f}") if method.trains else "–" for f in ("trainable_params", "train_time_s")]
         lines.append(f"| {names[r['run_id']]} | {method.summary} | {settings or '–'} | " + " | ".join(figures) + " |")
-    return [*lines, "", "Latency, throughput and memory were measured in a process of its own on the texts of the test set. " + _machine(ranked[0])]
+    measured = "Latency, throughput and memory were measured in a process of its own on the texts of the test set."
+    return [*lines, "", " ".join([measured, *dict.fromkeys(_machine(r) for r in ranked)])]
+
+
+def _settings_used(result: dict[str, Any]) -> dict[str, Any]:
+    "The specification, with what a search on validation put in its place."
+    trials = result["training"].get("trials") or [{}]
+    best = max(trials, key=lambda t: t.get("val_f1_macro", 0.0))
+    return {**result["spec"], **{k: v for k, v in best.items() if k != "val_f1_macro" and v is not None}}
 
 
 def _machine(result: dict[str, Any]) -> str:
@@ -77,7 +88,7 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
     lines = ["## Results", "", " ".join(sentences), "", "| rank | ranks | tie group | run | accuracy | macro-F1 | p50, ms | memory, MB |", "| --- " * 8 + "|"]
     for row in rows:
         r = by_id[row["run_id"]]
-        figures = [s.cite(r, p, f) for p, f in (("quality.accuracy", "{:.3f}"), ("quality.f1_macro", "{:.3f}"), ("speed.latency_p50_ms", "{:.2f}"),
+        figures = [s.cite(r, p, f) for p, f in (("quality.accuracy", "{:.3f}"), ("quality.f1_macro", "{:.3f}"), ("speed.latency_p50_ms", "{:.3g}"),
                                                 ("memory.infer_peak_rss_mb", "{:,.0f}"))]  # fmt: skip
         lines.append(f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {run_label(row)} | " + " | ".join(figures) + " |")
     for seeds in seed_rows(rows):
@@ -85,7 +96,7 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
     return lines
 
 # %% ../nbs/64_paper.ipynb #f9fb15b9
-def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], s: Sources) -> list[str]:
+def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kept: dict[str, Any], s: Sources) -> list[str]:
     best, lines = ranked[0], ["## Discussion", ""]
     for by, group in best["slices"].items():
         low, high = (f(group, key=lambda name: group[name]["accuracy"]) for f in (min, max))
@@ -93,6 +104,7 @@ def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], s: 
         if figures and low != high:
             lines.append(f"By {by}, the best run is weakest on *{low}* ({figures[0]}, n = {group[low]['n']}) and strongest on *{high}* ({figures[1]}).")
     lost = [f"{r['run_id']} ({r['status']}: {r['error']})" for r in results if r["status"] != "completed"]
+    lost += [f"{r['run_id']} (its predictions are not in the folder)" for r in results if r["status"] == "completed" and r["run_id"] not in kept]
     lines.append(f"Not ranked: {'; '.join(lost)}." if lost else "Every run was completed and passed its gates.")
     reasons = sorted({why for r in ranked for name, why in r["not_measured"].items() if name.split(".")[0] in ("cost", "energy", "speed")})
     lines.append(f"Not measured: {'; '.join(reasons)}." if reasons else "")
@@ -104,12 +116,12 @@ def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str
     board = leaderboard(results, predictions)
     rows = [r for r in board if r["rank"] and r["test_set"] == board[0]["test_set"]]
     if not rows:
-        return f"# {title}\n\nNo run was completed.\n"
+        return f"# {title}\n\nNo run can be ranked.\n"
     by_id, s = {r["run_id"]: r for r in results}, Sources()
     ranked, names = [by_id[r["run_id"]] for r in rows], {r["run_id"]: run_label(r) for r in rows}
     sections: list[Callable[[], list[str]]] = [
         lambda: _introduction(ranked, s), lambda: _methods(ranked, names, s),
-        lambda: _results(ranked, rows, answer(board, predictions), s), lambda: _discussion(results, ranked, s),
+        lambda: _results(ranked, rows, answer(board, predictions), s), lambda: _discussion(results, ranked, predictions, s),
     ]  # fmt: skip
     body = "\n\n".join("\n".join(section()) for section in sections)
     return f"# {title}\n\n{body}\n\n" + "\n".join(s.footnotes()) + "\n"

@@ -168,7 +168,7 @@ def latency_chart(milliseconds: Sequence[float], p50: float | None) -> Any:
 
     fig = go.Figure(go.Histogram(x=list(milliseconds), nbinsx=60, marker_color=COLOURS[0]))
     if p50 is not None:
-        fig.add_vline(x=p50, line_dash="dash", annotation_text=f"p50 {p50:.1f} ms")
+        fig.add_vline(x=p50, line_dash="dash", annotation_text=f"p50 {milliseconds_text(p50)} ms")
     fig.update_xaxes(title="milliseconds for one text").update_yaxes(title="timings")
     return style(fig, "Latency at batch size 1", f"{len(milliseconds):,} timings on real test texts in random order, in a process of their own")
 

@@ -17,7 +17,7 @@ import pandas as pd
 from .compare import aligned, rank_results, separation, test_key, tie_groups
 from .config import InputError
 from .models import MODELS
-from .plots import run_label
+from .plots import milliseconds_text, run_label
 from .significance import detectable_difference, examples_to_separate
 
 # %% ../nbs/63_recommend.ipynb #69976a51
@@ -64,12 +64,12 @@ class Recommendation:
     others: dict[str, str] = field(default_factory=dict)  # run id -> reason, best first
 
 
-def price_of(result: dict[str, Any]) -> tuple[float, str]:
-    "What makes a run cheap: dollars for 1,000 queries, else median milliseconds; and the words for it."
+def price_of(result: dict[str, Any], in_dollars: bool) -> tuple[float, str]:
+    "What makes a run cheap: dollars for 1,000 queries, or median milliseconds; and the words for it. Infinite when it was not measured."
     cost, latency = result["cost"]["per_1k_queries_usd"], result["speed"]["latency_p50_ms"]
-    if cost is not None:
-        return float(cost), f"{cost:.4g} USD for 1,000 queries"
-    return (float("inf"), "price and latency not measured") if latency is None else (float(latency), f"{latency:.4g} ms for one text")
+    if in_dollars:
+        return (float("inf"), "cost not measured") if cost is None else (float(cost), f"{cost:.4g} USD for 1,000 queries")
+    return (float("inf"), "latency not measured") if latency is None else (float(latency), f"{latency:.4g} ms for one text")
 
 
 def _nearest(kept_out: dict[str, list[Excess]]) -> str | None:
@@ -90,6 +90,7 @@ def recommend(
         raise InputError("the runs were tested on different examples: name a folder with one test set")
     out = {r["run_id"]: excesses(r, limits, licences) for r in ranked}
     reasons = {r["run_id"]: f"{r['status']}: {r['error']}" for r in results if r["status"] != "completed"}
+    reasons |= {r["run_id"]: "its predictions are not in the folder" for r in results if r["status"] == "completed" and r["run_id"] not in predictions}
     reasons |= {n: "; ".join(e.why for e in found) for n, found in out.items() if found}
     fit = [r for r in ranked if not out[r["run_id"]]]
     if not fit:
@@ -101,12 +102,13 @@ def _cheapest_tied(fit: list[dict[str, Any]], predictions: dict[str, pd.DataFram
     p_values = separation(*aligned([predictions[r["run_id"]] for r in fit]), metric)
     groups = tie_groups(p_values)
     tied = [r for r, g in zip(fit, groups, strict=True) if g == 1]
-    chosen, best = min(tied, key=price_of), fit[0]
+    in_dollars = all(r["cost"]["per_1k_queries_usd"] is not None for r in tied)  # dollars and milliseconds cannot be compared
+    chosen, best = min(tied, key=lambda r: price_of(r, in_dollars)), fit[0]
     for r, p, g in zip(fit, p_values[0], groups, strict=True):
         worse = f"{metric} {r['quality'][metric]:.3f} is separably below the best that fits ({best['quality'][metric]:.3f}, p = {p:.2g})"
-        reasons[r["run_id"]] = f"not separably better, but dearer: {price_of(r)[1]}" if g == 1 else worse
+        reasons[r["run_id"]] = f"not separably better, but dearer: {price_of(r, in_dollars)[1]}" if g == 1 else worse
     del reasons[chosen["run_id"]]
-    words = f"{metric} {chosen['quality'][metric]:.3f}, {price_of(chosen)[1]}"
+    words = f"{metric} {chosen['quality'][metric]:.3f}, {price_of(chosen, in_dollars)[1]}"
     if len(tied) == 1:
         return Recommendation(chosen["run_id"], f"{words}; separably better than every other run that fits", None, reasons)
     lead = "the best that fits" if chosen is best else f"not separable from the best that fits, {best['run_id']} ({best['quality'][metric]:.3f})"
@@ -129,7 +131,8 @@ def _sentence_of_ties(best: dict[str, Any], tied: list[dict[str, Any]]) -> str:
     if not timed:
         return f"Not separable from it by a paired test: {names}; their latency was not measured."
     fast = min(timed, key=lambda r: r["latency_median_ms"])
-    return f"Not separable from it by a paired test: {names}; the fastest of these is {run_label(fast)} with {fast['latency_median_ms']:.1f} ms for one text."
+    quickest = f"{run_label(fast)} with {milliseconds_text(fast['latency_median_ms'])} ms for one text"
+    return f"Not separable from it by a paired test: {names}; the fastest of these is {quickest}."
 
 # %% ../nbs/63_recommend.ipynb #9d500376
 def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right: dict[str, np.ndarray]) -> str:
@@ -157,10 +160,10 @@ def round_up(n: float) -> int:
 
 # %% ../nbs/63_recommend.ipynb #a201d7b9
 def answer(board: Sequence[dict[str, Any]], predictions: dict[str, pd.DataFrame]) -> list[str]:
-    "Three sentences on the first test set of a leaderboard ranked by accuracy; one when nothing was completed, two when there is only one run."
+    "Three sentences on the first test set of a leaderboard ranked by accuracy; one when nothing can be ranked, two when there is only one run."
     ranked = [r for r in board if r["rank"] and r["test_set"] == board[0]["test_set"]]
     if not ranked:
-        return ["No run was completed."]
+        return ["No run can be ranked."]
     best, others = ranked[0], ranked[1:]
     if not others:
         return [_sentence_of_best(best), "There is no other run to compare it with."]

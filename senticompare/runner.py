@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RUN_OPTIONS', 'Reporter', 'ALLOCATOR', 'run_parameters', 'Planned', 'run_inputs', 'make_plan', 'template', 'run_one',
            'set_threads', 'chains', 'check_writable', 'kill_children', 'run_plan', 'results_digest', 'write_html',
-           'summarize']
+           'summary_words', 'summarize']
 
 # %% ../nbs/70_runner.ipynb #95ae38c6
 import hashlib
@@ -281,6 +281,16 @@ def write_html(notebook: Path, out: Path, title: str) -> Path:
     return out
 
 # %% ../nbs/70_runner.ipynb #f140a2ac
+def summary_words(reports: Path) -> dict[str, Any]:
+    "Title, note and claims that a folder's summary was last made with; the folder's name and nothing else where there is none."
+    words: dict[str, Any] = {"title": reports.resolve().name, "note": "", "claims": []}
+    try:
+        made = json.loads((reports / "summary.ipynb").read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return words
+    return {name: made.get(name) or words[name] for name in words}
+
+
 def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy", claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results or this package changed); returns the leaderboard."
     from senticompare.compare import load_leaderboard, write_leaderboard

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import InputError, home, nearest
-from .results import SHAPE
+from .results import SHAPE, stated_settings
 
 # %% ../nbs/66_tracking.ipynb #e850b314
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, float]]:
@@ -33,7 +33,7 @@ def metrics_of(result: dict[str, Any]) -> dict[str, float]:
 
 def parameters_of(result: dict[str, Any]) -> dict[str, str]:
     "Stated settings of a run, as texts."
-    return {k: str(v) for k, v in result["spec"].items() if v not in (None, "", False)}
+    return {name: str(value) for name, value in stated_settings(result).items()}
 
 
 def files_of(folder: Path, run_id: str) -> list[Path]:

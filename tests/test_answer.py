@@ -58,7 +58,7 @@ def test_the_three_sentences_are_true(folder):
     assert named == tied
     if tied:
         fast = min([best, *tied], key=lambda x: done[x]["speed"]["latency_p50_ms"])
-        assert f"the fastest of these is {label[fast]} with {done[fast]['speed']['latency_p50_ms']:.1f} ms" in sentences[1]
+        assert f"the fastest of these is {label[fast]} with {done[fast]['speed']['latency_p50_ms']:.2f} ms" in sentences[1]
     share = np.median([(right[best] != right[x]).mean() for x in done if x != best])
     shown = float(re.search(r"shows a difference of (\d\.\d+)", sentences[2]).group(1))
     pairs = len(done) * (len(done) - 1) // 2

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from senticompare.compare import paired
-from senticompare.config import InputError, bundled, make_spec
+from senticompare.compare import claim_rows, leaderboard, paired
+from senticompare.config import InputError, bundled, check_used, make_spec, spec_hash
 from senticompare.data import load_splits
-from senticompare.results import read_result, read_results
+from senticompare.recommend import recommend
+from senticompare.results import read_predictions, read_result, read_results
+from senticompare.runner import summary_words
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 
@@ -122,3 +124,48 @@ def test_energy_counts_packages_once_and_each_counter_runs_over_alone(tmp_path, 
 def test_the_spec_of_a_run_is_read_back(priced_run):
     again = make_spec({k: v for k, v in priced_run["spec"].items() if v is not None})
     assert asdict(again.resolved()) == priced_run["spec"]
+
+
+def test_a_price_does_not_leave_gaps_unexplained(priced_run):
+    """'No price was given' stood beside costs that were shown."""
+    assert "prices.yaml" not in " ".join(why for name, why in priced_run["not_measured"].items() if name.startswith("cost."))
+
+
+def test_a_checkpoint_is_not_judged_on_what_it_has_seen(tmp_path, cli):
+    rows = [f"{word} number {i} of its kind,{label}" for i in range(100) for word, label in (("splendid", "good"), ("dreadful", "bad"))]
+    (tmp_path / "mine.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    trained = cli("train", "--model", "tfidf", "--method", "baseline", "--dataset", "mine.csv", "--test-size", "20", "--output-dir", "c")
+    assert trained.returncode == 0, trained.stderr
+    alone, more = (cli("evaluate", "--checkpoint", "c", "--dataset", "mine.csv", *given) for given in (("--test-size", "20"), ()))
+    assert "left out" not in alone.stderr and "20 test examples" in alone.stdout
+    assert "test texts were trained or chosen on by this checkpoint: left out" in more.stderr and "20 test examples" in more.stdout
+
+
+def test_nothing_said_is_not_zero():
+    inputs = {"data": "x"}
+    none, zero = (spec_hash(make_spec({"model": "tfidf", "method": "baseline", "truncation_limit": limit}), inputs) for limit in (None, 0.0))
+    assert none != zero
+    check_used([make_spec({"method": "lora", "lora_dropout": 0.0})], ["lora_dropout"])
+    assert make_spec({"learning_rate": "2e-5"}).learning_rate == 2e-5  # YAML reads this as a text
+
+
+def test_dollars_are_not_held_against_milliseconds():
+    results = [r for r in read_results(PUBLISHED) if r["status"] == "completed"]
+    answers = read_predictions(PUBLISHED, [r["run_id"] for r in results])
+    tied = {r["run_id"] for r in leaderboard(results, answers) if r["tie_group"] == 1}
+    first, *others = sorted((r for r in results if r["run_id"] in tied), key=lambda r: r["speed"]["latency_p50_ms"])
+    priced = [{**r, "cost": {**r["cost"], "per_1k_queries_usd": None if r is first else 0.0001}} for r in (first, *others)]
+    assert recommend(priced, answers, {}).run_id == first["run_id"]
+
+
+def test_a_claim_is_held_against_its_own_experiment():
+    one = read_result(next(PUBLISHED.glob("*--frozen--linear--*.json")))
+    other = {**one, "spec": {**one["spec"], "dataset": "sst2", "seed": 2}}
+    claim = {"model": one["spec"]["model"], "method": "frozen", "dataset": one["spec"]["dataset"], "claim": "90 %"}
+    assert "mean" not in claim_rows([claim], [one, other])[0]["ours"] and claim_rows([{**claim, "dataset": "imdb"}], [one])[0]["ours"] == "not run"
+
+
+def test_a_report_keeps_the_words_of_the_suite(tmp_path):
+    shutil.copytree(PUBLISHED, tmp_path / "quickstart")
+    words = summary_words(tmp_path / "quickstart")
+    assert words["title"] != "quickstart" and words["note"] and summary_words(tmp_path) == {"title": tmp_path.name, "note": "", "claims": []}
