@@ -245,7 +245,7 @@ def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = Fal
 # %% ../nbs/72_cli.ipynb #fd712495
 @app.command()
 def quickstart(reports: Reports = Path("reports"), workers: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    "Compare nine classifiers on the bundled reviews, offline."
+    "Compare eight classifiers on the bundled reviews, offline."
     raise typer.Exit(run_suite(load_suite("quickstart"), reports, workers))
 
 # %% ../nbs/72_cli.ipynb #f4ecb06b

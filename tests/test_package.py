@@ -39,7 +39,7 @@ def test_wheel_runs_in_an_empty_folder(installed, tmp_path):
         "from senticompare.cli import run_command; sys.exit(run_command(['benchmark', '--suite', 'quickstart', '--dry-run']))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code, str(installed / "site")], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.count("new") == 9, done.stderr
+    assert done.returncode == 0 and done.stdout.count("new") == 8, done.stderr
     assert not list(tmp_path.glob("reports"))
 
 
