@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINT', 'Classifier', 'embedding_cache', 'checkpoint_folder', 'tuned_folder', 'discard_unfinished',
-           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'load_classifier', 'folder_size_mb']
+           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'load_classifier', 'folder_size_mb',
+           'deployed_size_mb']
 
 # %% ../nbs/32_classifier.ipynb #9f4dc431
 import json
@@ -21,7 +22,7 @@ from .config import METHODS, InputError, RunSpec, home, make_spec, pick_device, 
 from .data import Splits
 from .embed import BATCH_TOKENS, Embedder, embed_texts, load_embedder, make_embedder, run_windows
 from .heads import HEADS, TfidfEncoder, softmax
-from .models import find_model, load_tokenizer, usable_length
+from .models import base_size_mb, find_model, load_tokenizer, usable_length
 from .search import search
 from .tuning import Watcher, load_tuned
 
@@ -245,3 +246,12 @@ def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str
 def folder_size_mb(folder: Path) -> float:
     "Size on disk of a checkpoint, in MB (1e6 bytes)."
     return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6, 3)
+
+
+def deployed_size_mb(folder: Path, spec: RunSpec) -> float | None:
+    "What must lie on a disk to answer: the checkpoint, and the base model where the checkpoint holds only a head or an adapter. MB; None if not known."
+    method = METHODS[spec.method]
+    if method.name == "baseline" or (method.trains and not method.adapter):
+        return folder_size_mb(folder)
+    base = base_size_mb(find_model(spec.model))
+    return None if base is None else round(folder_size_mb(folder) + base, 3)

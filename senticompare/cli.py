@@ -195,7 +195,7 @@ def _progress(total: int) -> Iterator[Any]:
 
         def report(planned: Any, result: dict[str, Any], done: int, of: int) -> None:
             accuracy = result["quality"]["accuracy"]
-            text = f"accuracy {accuracy:.3f}" if accuracy is not None else str(result["error"])
+            text = str(result["error"]) if result["error"] or accuracy is None else f"accuracy {accuracy:.3f}"
             left = (time.monotonic() - started) / done * (of - done)
             console.print(f"[{done}/{of}] {planned.run_id}: {result['status']}, {text} (about {left:,.0f} s left)", markup=False, highlight=False)
             bar.advance(task)
@@ -238,7 +238,7 @@ def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = Fal
         run_plan(plan, folder, workers, _tracked(report, tracker, folder))
     board = summarize(folder, suite.title, suite.note, claims=suite.claims)
     print_rows(ranking_rows(board), title=suite.title)
-    print(f"Runs of one tie group cannot be told apart on this test set. Open {folder / 'summary.html'}")
+    print(f"Runs of one tie group cannot be told from its best on this test set. Open {folder / 'summary.html'}")
     mine = {p.run_id for p in plan}
     return int(any(r["status"] != "completed" for r in board if r["run_id"] in mine))
 
@@ -478,6 +478,8 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
             raise InputError(f"file {file} cannot be read: {e.strerror}") from None
     if not found:
         raise InputError("no text to answer: give texts, or --file with one text a line")
+    if empty := [i for i, text in enumerate(found, 1) if not text.strip()]:
+        raise InputError(f"text {empty[0]} is empty: there is nothing to answer")
     return found
 
 # %% ../nbs/72_cli.ipynb #722ca679
@@ -598,6 +600,23 @@ def _check_port(host: str, port: int) -> None:
             raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
 
 # %% ../nbs/72_cli.ipynb #a63866c0
+def _until_stopped(command: list[str], environment: dict[str, str]) -> int:
+    "Exit status of a server; Ctrl-C or a termination signal ends it, and it never outlives this process's own end."
+    import signal
+    from subprocess import Popen
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    with Popen(command, env=environment) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:  # the usual way to end it
+            server.terminate()
+            return 0
+
+
 @app.command()
 def dashboard(
     reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page.")] = 8866,
@@ -605,7 +624,6 @@ def dashboard(
 ) -> None:  # fmt: skip
     "Serve the dashboard of a reports folder as a web page (Voilà)."
     from importlib.util import find_spec
-    from subprocess import call
 
     from senticompare.dashboard import load_suite as load_reports
     from senticompare.runner import template
@@ -617,11 +635,7 @@ def dashboard(
     print(f"The dashboard of {reports} is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
     options = [f"--port={port}", f"--Voila.ip={host}", "--no-browser", "--Application.log_level=WARN"]
     environment = {**os.environ, "SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd())}
-    try:
-        status = call([sys.executable, "-m", "voila", str(template("56_dashboard")), *options], env=environment)
-    except KeyboardInterrupt:
-        status = 0  # the usual way to end it
-    raise typer.Exit(status)
+    raise typer.Exit(_until_stopped([sys.executable, "-m", "voila", str(template("56_dashboard")), *options], environment))
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()
@@ -631,11 +645,13 @@ def compare(
 ) -> None:  # fmt: skip
     "Ranking with tie groups and intervals."
     from senticompare.compare import load_leaderboard
-    from senticompare.score import read_weights
+    from senticompare.score import WEIGHTS, read_weights
 
     chosen = read_weights(weights) if weights is not None else None
     metric = "score" if chosen and metric == "accuracy" else metric
     board = load_leaderboard(reports, metric, chosen)
+    if metric == "score" and board and all(r["score"] is None for r in board):
+        raise InputError(f"option --weights: no run has all of {', '.join(chosen or WEIGHTS)} measured, so none has a score; leave out what was not measured")
     print_rows(board if as_json else ranking_rows(board, metric), as_json, title=f"{reports}: by {metric}")
     if metric == "score":
         print("Tie groups and ranks are those of accuracy; the score itself is not tested.", file=sys.stderr)
@@ -643,6 +659,15 @@ def compare(
         print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #17ec8634
+def _of_dataset(results: list[dict[str, Any]], dataset: str | None) -> list[dict[str, Any]]:
+    known = list(dict.fromkeys(slug(str(r["spec"]["dataset"])) for r in results))
+    if dataset is not None and slug(dataset) not in known:
+        raise InputError(f"option --dataset: no run on {dataset!r}{nearest(slug(dataset), known)}")
+    if dataset is None and len(known) > 1:
+        raise InputError(f"runs on several datasets cannot be compared: choose one with --dataset ({', '.join(known)})")
+    return [r for r in results if dataset is None or slug(str(r["spec"]["dataset"])) == slug(dataset)]
+
+
 @app.command()
 def recommend(
     reports: Reports = Path("reports"),
@@ -651,6 +676,7 @@ def recommend(
     max_size_mb: Annotated[float | None, typer.Option(help="Largest size on disk, MB.")] = None,
     max_cost_per_1k: Annotated[float | None, typer.Option(help="Most that 1,000 queries may cost, USD.")] = None,
     licences: Annotated[str | None, typer.Option("--licences", help="Licences that will do, comma-separated.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Its runs alone, where a folder has several datasets.")] = None,
     metric: Annotated[str, typer.Option(help="accuracy, f1_macro or mcc.")] = "accuracy", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "The model to ship under limits, and why the others are not."
@@ -664,7 +690,7 @@ def recommend(
     for name, value in asked.items():
         if not value > 0:
             raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
-    found = read_results(reports)
+    found = _of_dataset(read_results(reports), dataset)
     accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences else []
     answer = choose(found, read_predictions(reports, [r["run_id"] for r in found]), asked, metric, accepted)
     if as_json:

@@ -117,6 +117,13 @@ def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") ->
     return Paired(tie_groups(p), rank_intervals(resampled).tolist(), chances, p)
 
 # %% ../nbs/61_compare.ipynb #3eb117cd
+def _size(r: dict[str, Any]) -> float | None:
+    method = METHODS[r["spec"]["method"]]
+    whole = method.name == "baseline" or (method.trains and not method.adapter)  # in results of before, the checkpoint alone was measured
+    found: float | None = r["memory"].get("deployed_mb", r["memory"]["artifact_mb"] if whole else None)
+    return found
+
+
 def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
     "The flat row of one result; what was not measured is None."
     quality, speed, memory, training, cost = (r[b] for b in ("quality", "speed", "memory", "training", "cost"))
@@ -130,7 +137,7 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
         "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
-        "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"],
+        "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": _size(r),
         "training_time_hours": None if seconds is None else round(seconds / 3600, 6), "trainable_percent": training["trainable_percent"],
         "inference_cost_per_1m_tokens": cost["per_1m_tokens_usd"],
     }  # fmt: skip

@@ -65,7 +65,7 @@ def one_test_set(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], 
     "The rows of the first row's test set, and a line about those that were left out: runs on different texts are never ranked together."
     mine = [r for r in rows if r["test_set"] == rows[0]["test_set"]] if rows else []
     left = len(rows) - len(mine)
-    return mine, f"{left} runs on other test sets are not shown: choose a dataset." if left else ""
+    return mine, f"Shown: {mine[0]['dataset']}. {left} runs on other test sets are not: choose a dataset." if left and mine else ""
 
 
 def by_weights(rows: Sequence[dict[str, Any]], weights: dict[str, float]) -> list[tuple[dict[str, Any], float | None]]:
@@ -104,7 +104,7 @@ def ranking_html(scored: Sequence[tuple[dict[str, Any], float | None]]) -> str:
 # %% ../nbs/65_dashboard.ipynb #5d90e7c3
 AXES = {
     "accuracy": "accuracy", "macro-F1": "f1_macro", "MCC": "mcc", "median latency, ms": "latency_median_ms", "texts per second": "throughput_samples_per_sec",
-    "memory, MB": "memory_allocated_mb", "disk, MB": "artifact_mb", "training, h": "training_time_hours", "$ per 1M tokens": "inference_cost_per_1m_tokens",
+    "memory, MB": "memory_allocated_mb", "disk, MB": "size_mb", "training, h": "training_time_hours", "$ per 1M tokens": "inference_cost_per_1m_tokens",
 }  # fmt: skip
 
 # %% ../nbs/65_dashboard.ipynb #09ec076d
@@ -210,6 +210,11 @@ def checkpoints(suite: Suite) -> dict[str, Path]:
     return {run: p for run, p in places.items() if (p / "senticompare.json").is_file()}
 
 # %% ../nbs/65_dashboard.ipynb #5fc7a122
+def _name(suite: Suite, run_id: str) -> str:
+    row = _row(suite, run_id)
+    return run_label(row) + (f" · {row['dataset']}" if len({r["test_set"] for r in suite.rows}) > 1 else "")
+
+
 def try_text(suite: Suite, text: str) -> pd.DataFrame:
     "What every checkpoint says to a text: run, answer and the probability of each class."
     from senticompare.data import clean_text
@@ -219,11 +224,9 @@ def try_text(suite: Suite, text: str) -> pd.DataFrame:
         try:
             classifier = _classifier(str(folder))
             p = classifier.predict_proba([text])[0]
-            rows.append(
-                {"run": run_label(_row(suite, run)), "answer": classifier.classes[int(p.argmax())], **dict(zip(classifier.classes, p.round(3), strict=True))}
-            )
+            rows.append({"run": _name(suite, run), "answer": classifier.classes[int(p.argmax())], **dict(zip(classifier.classes, p.round(3), strict=True))})
         except (InputError, OSError) as e:
-            rows.append({"run": run_label(_row(suite, run)), "answer": f"not available: {e}"})
+            rows.append({"run": _name(suite, run), "answer": f"not available: {e}"})
     return pd.DataFrame(rows)
 
 # %% ../nbs/65_dashboard.ipynb #6e2a4fb1

@@ -209,13 +209,14 @@ LOADING = {
 }  # fmt: skip
 
 
-def _figures(result: dict[str, Any] | None) -> list[str]:
+def _figures(result: dict[str, Any] | None, int8: bool) -> list[str]:
     if not result:
         return ["Not measured: this checkpoint carries no result."]
     q, d, p = result["quality"], result["data"], result["provenance"]
     low, high = q["accuracy_ci95"]
+    whose = "The original, before its weights became int8, on" if int8 else "On"
     return [
-        f"On the {d['sizes']['test']:,} test examples of `{result['spec']['dataset']}` (fingerprint `{d['fingerprint']}`), measured {p['created_at']}:",
+        f"{whose} the {d['sizes']['test']:,} test examples of `{result['spec']['dataset']}` (fingerprint `{d['fingerprint']}`), measured {p['created_at']}:",
         "",
         "| figure | value |", "|---|---|",
         f"| accuracy | {q['accuracy']:.4f} (95 % interval {low:.3f} to {high:.3f}) |",
@@ -229,12 +230,12 @@ def model_card(c: Classifier, about: dict[str, Any], checked: dict[str, Any], re
     card, spec = find_model(c.spec.model), c.spec
     how = LOADING.get((about["to"], about["own_head"]), LOADING["safetensors", False]).format(folder="path/to/this/folder")
     kind = about["to"] + (" int8" if about["int8"] else "")
-    licence = card.licence or "see the base model"
+    licence = "no base model" if card.kind == "baseline" else card.licence or "see the base model"
     return "\n".join([
         f"# {spec.run_id}", "",
         f"Sentiment of a text: {', '.join(c.classes)}. {card.alias} ({card.hub_id or 'local'}), method {spec.method}, head {spec.head}, seed {spec.seed}; "
         f"texts are cut at {spec.max_length} tokens. Exported as {kind} by SentiCompare.", "",
-        "## How good it was", "", *_figures(result), "",
+        "## How good it was", "", *_figures(result, bool(about["int8"])), "",
         f"The export was asked {checked['texts']} texts beside the original: largest difference of a probability {checked['largest_difference']:.2g}, "
         f"same label for {checked['same_label']:.1%}. One text took {checked['latency_p50_ms_export']} ms where it was exported, "
         f"the original {checked['latency_p50_ms_original']} ms.", "",

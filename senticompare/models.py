@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'model_source', 'model_fingerprint',
-           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'load_decoder', 'nf4_config',
-           'load_for_classification', 'count_parameters', 'model_rows', 'register_model']
+           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'base_size_mb', 'load_decoder',
+           'nf4_config', 'load_for_classification', 'count_parameters', 'model_rows', 'register_model']
 
 # %% ../nbs/20_models.ipynb #f98aa5ab
 import hashlib
@@ -186,6 +186,17 @@ def load_backbone(card: ModelCard, device: str = "cpu") -> Any:
     from transformers import AutoModel
 
     return _pretrained(card, AutoModel, dtype=torch.float32, use_safetensors=True).to(device).eval()
+
+# %% ../nbs/20_models.ipynb #d7e2a914
+def base_size_mb(card: ModelCard) -> float | None:
+    "Size on disk of a model's weights, in MB (1e6 bytes); None when they are not on this machine."
+    from huggingface_hub import try_to_load_from_cache
+
+    source, revision = model_source(card)
+    known = source if Path(source).is_dir() else try_to_load_from_cache(source, "config.json", revision=revision)
+    folder = Path(known) if isinstance(known, str) and Path(known).is_dir() else Path(known).parent if isinstance(known, str) else None
+    sizes = [p.stat().st_size for p in folder.glob("*.safetensors")] if folder else []
+    return round(sum(sizes) / 1e6, 3) if sizes else None
 
 # %% ../nbs/20_models.ipynb #40c8d3f7
 def load_decoder(card: ModelCard, device: str = "cpu") -> Any:

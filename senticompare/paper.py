@@ -6,13 +6,13 @@
 __all__ = ['SETTINGS', 'Sources', 'paper', 'write_paper']
 
 # %% ../nbs/64_paper.ipynb #6a03ff26
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .compare import leaderboard, seed_rows
-from .config import METHODS, write_text
+from .config import METHODS, slug, write_text
 from .plots import run_label
 from .recommend import answer
 from .results import read_predictions, read_results
@@ -52,7 +52,7 @@ def _introduction(ranked: list[dict[str, Any]], s: Sources) -> list[str]:
     how = f"the same {sizes[0]} texts, chosen on {sizes[1]}" if same else f"training sets that differ (the best run's: {sizes[0]} texts, chosen on {sizes[1]})"
     return [
         "## Introduction", "",
-        f"Which way of classifying sentiment does best on *{first['spec']['dataset']}* ({', '.join(first['data']['classes'])})? "
+        f"Which way of classifying sentiment does best on *{slug(first['spec']['dataset'])}* ({', '.join(first['data']['classes'])})? "
         f"{len(ranked)} runs with {', '.join(models)} were trained on {how} and tested on the same {sizes[2]}.",
     ]  # fmt: skip
 
@@ -112,19 +112,30 @@ def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kep
 
 # %% ../nbs/64_paper.ipynb #14d1eea8
 def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str) -> str:
-    "The report as Markdown, on the first test set of the board."
+    "The report as Markdown, a part for each test set."
     board = leaderboard(results, predictions)
-    rows = [r for r in board if r["rank"] and r["test_set"] == board[0]["test_set"]]
-    if not rows:
+    keys = list(dict.fromkeys(r["test_set"] for r in board if r["rank"]))
+    if not keys:
         return f"# {title}\n\nNo run can be ranked.\n"
-    by_id, s = {r["run_id"]: r for r in results}, Sources()
+    s = Sources()
+    parts = [_part(results, predictions, [r for r in board if r["rank"] and r["test_set"] == key], s) for key in keys]
+    if len(parts) > 1:
+        names = [next(r["dataset"] for r in board if r["test_set"] == key) for key in keys]
+        parts = [f"# Part {i}: {name}\n\n{part}" for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)]
+    return f"# {title}\n\n" + "\n\n".join(parts) + "\n\n" + "\n".join(s.footnotes()) + "\n"
+
+
+def _part(results: list[dict[str, Any]], predictions: dict[str, Any], rows: list[dict[str, Any]], s: Sources) -> str:
+    by_id = {r["run_id"]: r for r in results}
     ranked, names = [by_id[r["run_id"]] for r in rows], {r["run_id"]: run_label(r) for r in rows}
-    sections: list[Callable[[], list[str]]] = [
-        lambda: _introduction(ranked, s), lambda: _methods(ranked, names, s),
-        lambda: _results(ranked, rows, answer(board, predictions), s), lambda: _discussion(results, ranked, predictions, s),
-    ]  # fmt: skip
-    body = "\n\n".join("\n".join(section()) for section in sections)
-    return f"# {title}\n\n{body}\n\n" + "\n".join(s.footnotes()) + "\n"
+    same = [r for r in results if slug(r["spec"]["dataset"]) == slug(ranked[0]["spec"]["dataset"])]
+    sections = [
+        _introduction(ranked, s),
+        _methods(ranked, names, s),
+        _results(ranked, rows, answer(rows, predictions), s),
+        _discussion(same, ranked, predictions, s),
+    ]
+    return "\n\n".join("\n".join(section) for section in sections)
 
 
 def write_paper(folder: Path, title: str) -> Path:

@@ -7,7 +7,7 @@ __all__ = ['LIMITS', 'Excess', 'excesses', 'Recommendation', 'price_of', 'recomm
 
 # %% ../nbs/63_recommend.ipynb #42c19628
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
@@ -24,7 +24,7 @@ from .significance import detectable_difference, examples_to_separate
 LIMITS = {  # limit -> (block and field of the result, words, unit)
     "max_latency_p95_ms": ("speed", "latency_p95_ms", "p95 latency", "ms"),
     "max_memory_mb": ("memory", "infer_peak_rss_mb", "memory in use", "MB"),
-    "max_size_mb": ("memory", "artifact_mb", "size on disk", "MB"),
+    "max_size_mb": ("memory", "deployed_mb", "size on disk with the base model", "MB"),
     "max_cost_per_1k": ("cost", "per_1k_queries_usd", "cost of 1,000 queries", "USD"),
 }
 
@@ -42,9 +42,10 @@ def excesses(result: dict[str, Any], limits: dict[str, float], licences: Sequenc
     found = []
     for name, limit in limits.items():
         block, key, words, unit = LIMITS[name]
-        value = result[block][key]
+        value = result[block].get(key)
         if value is None:
-            found.append(Excess(f"{words} was not measured", float("inf")))
+            reason = result["not_measured"].get(f"{block}.{key}")
+            found.append(Excess(f"{words} was not measured" + (f" ({reason})" if reason else ""), float("inf")))
         elif value > limit:
             found.append(Excess(f"{words} {value:,.4g} {unit} is over {limit:,.4g} {unit}", log(value / limit)))
     card = MODELS.get(result["spec"]["model"])
@@ -93,9 +94,12 @@ def recommend(
     reasons |= {r["run_id"]: "its predictions are not in the folder" for r in results if r["status"] == "completed" and r["run_id"] not in predictions}
     reasons |= {n: "; ".join(e.why for e in found) for n, found in out.items() if found}
     fit = [r for r in ranked if not out[r["run_id"]]]
+    unknown = sum(any("was not measured" in e.why for e in found) for found in out.values())
+    note = f"; {unknown} runs could not be judged, because a limited figure was not measured" if unknown else ""
     if not fit:
-        return Recommendation(None, "no run keeps these limits", _nearest(out), reasons)
-    return _cheapest_tied(fit, predictions, metric, reasons)
+        return Recommendation(None, "no run keeps these limits" + note, _nearest(out), reasons)
+    found = _cheapest_tied(fit, predictions, metric, reasons)
+    return replace(found, why=found.why + note)
 
 # %% ../nbs/63_recommend.ipynb #111fda5c
 def _cheapest_tied(fit: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], metric: str, reasons: dict[str, str]) -> Recommendation:
@@ -142,7 +146,7 @@ def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right
     shown = detectable_difference(n, disagreement, 0.05 / pairs)
     split = f"Where one of two runs is right and the other wrong on {100 * disagreement:.0f} % of the texts"
     enough = f"this test set shows a difference of {shown:.3f}" if np.isfinite(shown) else "this test set can show no difference"
-    words = f"{split}, {enough} (80 % power, 5 % over all {pairs} pairs)"
+    words = f"{split}, {enough} (80 % power, 5 % over {'all ' + str(pairs) + ' pairs' if pairs > 1 else 'the one pair'})"
     if not tied:
         return words + "."
     first = tied[0]
