@@ -72,6 +72,7 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
 
     longest = max((len(str(v)) for column in frame for v in frame[column]), default=0)
     wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
+    wrap += ";font-size:.8em" if frame.shape[1] > 10 else ""
     display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
 
 # %% ../nbs/62_plots.ipynb #c6424b6d

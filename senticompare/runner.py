@@ -262,8 +262,9 @@ def results_digest(reports: Path) -> str:
 # %% ../nbs/70_runner.ipynb #396a9acd
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>%(title)s</title><style>
-:root{color-scheme:light dark;--line:#8884}body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:0 auto;padding:1rem}
-table{border-collapse:collapse;font-size:.9rem;margin:.5rem 0}th,td{padding:.3rem .6rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
+:root{color-scheme:light dark;--line:#8884}body{font:16px/1.5 system-ui,sans-serif;max-width:1200px;margin:0 auto;padding:1rem}
+p{max-width:60rem}
+table{border-collapse:collapse;font-size:.9em;margin:.5rem 0}th,td{padding:.3em .6em;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{position:sticky;top:0}a.anchor-link{display:none}h1,h2{line-height:1.2}</style>
 <script data-plotly="1">%(plotly)s</script></head><body>%(body)s</body></html>"""
 
