@@ -96,7 +96,7 @@ def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) ->
 # %% ../nbs/62_plots.ipynb #94fc30ee
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
     "The common look: title, a line that says what is shown, quiet grid, transparent background."
-    lines = [html.escape(line) for line in textwrap.wrap(note, 62)]  # a phone shows about so many characters
+    lines = [html.escape(line) for line in textwrap.wrap(note, 52)]  # a phone shows about so many characters
     text = "<br>".join([html.escape(title), *(f"<sup>{line}</sup>" for line in lines)])
     fig.update_layout(
         title={"text": text, "x": 0, "xanchor": "left"}, colorway=COLOURS,
