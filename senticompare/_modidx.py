@@ -72,6 +72,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'senticompare.classifier.tuned_folder': ( 'classifier.html#tuned_folder',
                                                                                    'senticompare/classifier.py')},
             'senticompare.cli': { 'senticompare.cli._cell': ('cli.html#_cell', 'senticompare/cli.py'),
+                                  'senticompare.cli._check_output': ('cli.html#_check_output', 'senticompare/cli.py'),
                                   'senticompare.cli._check_port': ('cli.html#_check_port', 'senticompare/cli.py'),
                                   'senticompare.cli._fail': ('cli.html#_fail', 'senticompare/cli.py'),
                                   'senticompare.cli._given': ('cli.html#_given', 'senticompare/cli.py'),

@@ -315,7 +315,7 @@ def benchmark(
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
     "The suite with the command line's options in every run."
     changed = {**given, **({"dataset": dataset} if dataset is not None else {})}
-    specs = tuple(make_spec({**asdict(s), **changed}) for s in suite.specs)
+    specs = expand([{**asdict(s), **changed} for s in suite.specs])
     check_used(specs, given)
     changes = ", ".join(f"{name} {value}" for name, value in given.items() if name != "device")
     claims = tuple({**c, "differs": f"{c.get('differs', 'machine, seed')}; run with {changes}"} if changes else c for c in suite.claims)
@@ -348,12 +348,21 @@ def _scored(trained: Any, splits: Any, folder: Path) -> dict[str, dict[str, Any]
     return scores
 
 # %% ../nbs/72_cli.ipynb #36863f22
+def _check_output(folder: Path) -> None:
+    "InputError where a checkpoint would replace something that is not one: an earlier checkpoint may be replaced, nothing else."
+    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    if folder.resolve() == Path.cwd() or (there and not (folder / "senticompare.json").is_file()):
+        raise InputError(f"option --output-dir: {folder} is there already and is no checkpoint: name a new folder")
+
+
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
     "Train one run, save its checkpoint, and score it on validation and test; of several processes, the first does all but the training."
     from senticompare.classifier import discard_unfinished, save_classifier, train_along, train_classifier
     from senticompare.data import load_splits
     from senticompare.runner import run_inputs, set_threads
 
+    if output is not None:
+        _check_output(output)
     set_threads(1)
     inputs, splits = run_inputs(spec), load_splits(spec)
     if launched()[0]:

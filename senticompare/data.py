@@ -94,7 +94,11 @@ def _csv_table(path: Path, delimiter: str) -> Table:
 
     def rows() -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open(encoding="utf-8-sig", newline="") as f:
-            yield from enumerate(csv.DictReader(f, delimiter=delimiter), 1)
+            reader = csv.DictReader(f, delimiter=delimiter, strict=True)
+            try:
+                yield from enumerate(reader, 1)
+            except csv.Error as e:  # a quote that never closes would swallow the rows behind it
+                raise InputError(f"{path}, line {reader.line_num}: broken CSV ({e}); look for a quote that is not closed, or not doubled") from None
 
     with path.open(encoding="utf-8-sig", newline="") as f:
         header = next(csv.reader(f, delimiter=delimiter), [])
