@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINT', 'Classifier', 'embedding_cache', 'checkpoint_folder', 'tuned_folder', 'discard_unfinished',
-           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'load_classifier', 'folder_size_mb',
-           'deployed_size_mb']
+           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'read_checkpoint', 'load_classifier',
+           'folder_size_mb', 'deployed_size_mb']
 
 # %% ../nbs/32_classifier.ipynb #9f4dc431
 import json
@@ -203,7 +203,8 @@ def save_classifier(c: Classifier, folder: Path) -> Path:
     return folder
 
 # %% ../nbs/32_classifier.ipynb #45f50e9a
-def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
+def read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
+    "Specification and classes of a checkpoint; InputError when the folder is none, or damaged."
     try:
         about = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
         return make_spec(about["spec"]), tuple(about["classes"])
@@ -217,7 +218,7 @@ def _read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
 # %% ../nbs/32_classifier.ipynb #ead2bf49
 def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True) -> Classifier:
     "Read a classifier back from its folder (an adapter merged, or beside its weights) and let it answer once; InputError when it is not one, or is damaged."
-    spec, classes = _read_checkpoint(folder)
+    spec, classes = read_checkpoint(folder)
     try:
         c = _assemble(folder, spec, classes, device, merge)
         if not check or (np.isfinite(answer := c.predict_proba(["a text"])).all() and answer.shape == (1, len(classes))):
@@ -250,8 +251,7 @@ def folder_size_mb(folder: Path) -> float:
 
 def deployed_size_mb(folder: Path, spec: RunSpec) -> float | None:
     "What must lie on a disk to answer: the checkpoint, and the base model where the checkpoint holds only a head or an adapter. MB; None if not known."
-    method = METHODS[spec.method]
-    if method.name == "baseline" or (method.trains and not method.adapter):
+    if not METHODS[spec.method].needs_base:
         return folder_size_mb(folder)
     base = base_size_mb(find_model(spec.model))
     return None if base is None else round(folder_size_mb(folder) + base, 3)

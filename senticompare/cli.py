@@ -532,12 +532,12 @@ def export(
 # %% ../nbs/72_cli.ipynb #8f3b5a9d
 def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[str], list[int] | None]:
     "Texts to time with, and their labels when a dataset was named; InputError when its classes are not the checkpoint's."
+    from senticompare.classifier import read_checkpoint
     from senticompare.data import load_splits
 
     if dataset is None:
         return list(load_splits(make_spec({"test_size": size})).test["text"]), None
-    about = json.loads((checkpoint / "senticompare.json").read_text(encoding="utf-8"))
-    test = _unseen(checkpoint, make_spec(about["spec"]), tuple(about["classes"]), {"dataset": dataset, "test_size": size})
+    test = _unseen(checkpoint, *read_checkpoint(checkpoint), {"dataset": dataset, "test_size": size})
     return list(test["text"]), test["label"].tolist()
 
 

@@ -118,9 +118,8 @@ def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") ->
 
 # %% ../nbs/61_compare.ipynb #3eb117cd
 def _size(r: dict[str, Any]) -> float | None:
-    method = METHODS[r["spec"]["method"]]
-    whole = method.name == "baseline" or (method.trains and not method.adapter)  # in results of before, the checkpoint alone was measured
-    found: float | None = r["memory"].get("deployed_mb", r["memory"]["artifact_mb"] if whole else None)
+    before = None if METHODS[r["spec"]["method"]].needs_base else r["memory"]["artifact_mb"]  # older results measured the checkpoint alone
+    found: float | None = r["memory"].get("deployed_mb", before)
     return found
 
 

@@ -57,6 +57,11 @@ class Method:
         "Whether the model itself is trained (rather than only a head on top of it)."
         return self.learning_rate is not None
 
+    @property
+    def needs_base(self) -> bool:
+        "Whether a checkpoint answers only beside the base model, because it holds no more than a head or an adapter."
+        return self.name == "frozen" or bool(self.adapter)
+
 
 _TUNED_HEADS = ("classifier", "linear", "xgboost")
 

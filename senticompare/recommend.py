@@ -35,6 +35,7 @@ class Excess:
 
     why: str
     log_ratio: float  # natural logarithm of value over limit; infinite when the value is not known
+    unknown: bool = False  # the figure was not measured
 
 
 def excesses(result: dict[str, Any], limits: dict[str, float], licences: Sequence[str] = ()) -> list[Excess]:
@@ -45,7 +46,7 @@ def excesses(result: dict[str, Any], limits: dict[str, float], licences: Sequenc
         value = result[block].get(key)
         if value is None:
             reason = result["not_measured"].get(f"{block}.{key}")
-            found.append(Excess(f"{words} was not measured" + (f" ({reason})" if reason else ""), float("inf")))
+            found.append(Excess(f"{words} was not measured" + (f" ({reason})" if reason else ""), float("inf"), unknown=True))
         elif value > limit:
             found.append(Excess(f"{words} {value:,.4g} {unit} is over {limit:,.4g} {unit}", log(value / limit)))
     card = MODELS.get(result["spec"]["model"])
@@ -94,7 +95,7 @@ def recommend(
     reasons |= {r["run_id"]: "its predictions are not in the folder" for r in results if r["status"] == "completed" and r["run_id"] not in predictions}
     reasons |= {n: "; ".join(e.why for e in found) for n, found in out.items() if found}
     fit = [r for r in ranked if not out[r["run_id"]]]
-    unknown = sum(any("was not measured" in e.why for e in found) for found in out.values())
+    unknown = sum(any(e.unknown for e in found) for found in out.values())
     note = f"; {unknown} runs could not be judged, because a limited figure was not measured" if unknown else ""
     if not fit:
         return Recommendation(None, "no run keeps these limits" + note, _nearest(out), reasons)

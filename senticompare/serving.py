@@ -7,9 +7,6 @@ __all__ = ['WAYS', 'SIZES', 'FIGURES', 'load_way', 'what_is', 'answer_way', 'che
 
 # %% ../nbs/71_serving.ipynb #e90d6a17
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from .classifier import CHECKPOINT, Classifier, load_classifier
-from .config import METHODS, InputError, make_spec, nearest, quiet
-from .export import export_classifier, load_export
+from .classifier import Classifier, load_classifier, read_checkpoint
+from .config import METHODS, InputError, nearest, quiet
+from .export import export_classifier, is_export, load_export
 from .metrics import wilson
 from .models import nf4_config
-from .speed import latency_summary, peak_rss_mb, time_batches, time_singles
+from .speed import ask_apart, latency_summary, peak_rss_mb, time_batches, time_singles
 
 # %% ../nbs/71_serving.ipynb #0b94f3a2
 WAYS: dict[str, tuple[str, str]] = {  # way -> (what it is, the export it needs)
@@ -107,17 +104,10 @@ def _timed(c: Classifier, texts: list[str], budget_s: float, all_first: bool) ->
 # %% ../nbs/71_serving.ipynb #f9c1e75d
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
     "The answer of a fresh process, or only `why` when the way does not work here."
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "request.json"
-        path.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-c", "import sys; from senticompare.serving import answer_way; answer_way(sys.argv[1])", str(path)]
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
-            return {"why": last.split("InputError: ")[-1][:200]}
-        found: dict[str, Any] = json.loads(path.with_name("answer.json").read_text(encoding="utf-8"))
-        return found
+    try:
+        return ask_apart("senticompare.serving.answer_way", request)
+    except RuntimeError as e:
+        return {"why": str(e).partition(": ")[2].split("InputError: ")[-1][:200]}
 
 # %% ../nbs/71_serving.ipynb #74b0a6d2
 FIGURES = ("latency_p50_ms", "latency_p50_ci95_ms", "latency_p95_ms", "samples_s_1", "samples_s_32", "peak_rss_mb", "load_s",
@@ -158,14 +148,9 @@ def _answer(way: str, checkpoint: Path, method: str, work: Path, asked: dict[str
 # %% ../nbs/71_serving.ipynb #49f8e6b1
 def check_network(checkpoint: Path) -> str:
     "The method of a language model's checkpoint; InputError when the folder is none."
-    try:
-        about = json.loads((checkpoint / CHECKPOINT).read_text(encoding="utf-8"))
-        spec = make_spec(about["spec"])
-    except (OSError, ValueError, KeyError, TypeError):
-        load_classifier(checkpoint, "cpu")  # says what is wrong with it
-        raise InputError(f"checkpoint {checkpoint}: cannot be read") from None
-    if spec.method == "baseline" or "to" in about:
-        reason = "it is an export" if "to" in about else f"{spec.model} has no network"
+    spec, _ = read_checkpoint(checkpoint)
+    if spec.method == "baseline" or is_export(checkpoint):
+        reason = "it is an export" if is_export(checkpoint) else f"{spec.model} has no network"
         raise InputError(f"checkpoint {checkpoint}: {reason}; give the checkpoint of a language model")
     return spec.method
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESOLVES_P95', 'WARM_UP', 'POINTS', 'percentile_or_none', 'percentile_interval', 'latency_summary',
-           'latency_by_length', 'time_singles', 'time_batches', 'peak_rss_mb', 'probe', 'run_probe', 'speed_block']
+           'latency_by_length', 'time_singles', 'time_batches', 'peak_rss_mb', 'probe', 'ask_apart', 'run_probe',
+           'speed_block']
 
 # %% ../nbs/41_speed.ipynb #18cbceb9
 import json
@@ -221,27 +222,34 @@ def probe(request_file: str) -> None:
         answer |= _alone_and_together(classifier.predict_proba, request["parity_texts"])
     Path(request_file).with_name("answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
+# %% ../nbs/41_speed.ipynb #92d7a0be
+def ask_apart(entry: str, request: dict[str, Any]) -> dict[str, Any]:
+    "What a function of this package (`module.name`, given the request's file) answers in a fresh process; RuntimeError with its last line when it fails."
+    module, name = entry.rsplit(".", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "request.json"
+        path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
+        command = [sys.executable, "-c", f"import sys; from {module} import {name}; {name}(sys.argv[1])", str(path)]
+        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RuntimeError(f"the measuring process ended with status {done.returncode}: {last}")
+        found: dict[str, Any] = json.loads(path.with_name("answer.json").read_text(encoding="utf-8"))
+        return found
+
 # %% ../nbs/41_speed.ipynb #fb847228
 def run_probe(
     checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str], device: str = "auto", budget_s: float = 2.0, seed: int = 0
 ) -> dict[str, Any]:
     "Raw measurements of a checkpoint from a fresh process; RuntimeError with its last line when that process fails."
     order = np.random.default_rng(seed).permutation(len(texts))
-    with tempfile.TemporaryDirectory() as folder:
-        about = json.loads((Path(checkpoint) / "senticompare.json").read_text(encoding="utf-8"))
-        request = {
-            "checkpoint": str(Path(checkpoint).resolve()), "device": device, "texts": [texts[i] for i in order], "parity_texts": list(parity_texts),
-            "budget_s": budget_s, "transformer": about["spec"]["method"] != "baseline", "head": about["spec"]["head"],
-        }  # fmt: skip
-        path = Path(folder) / "request.json"
-        path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
-        command = [sys.executable, "-c", "import sys; from senticompare.speed import probe; probe(sys.argv[1])", str(path)]
-        quiet = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"the measuring process ended with status {done.returncode}: {last}")
-        return json.loads(path.with_name("answer.json").read_text(encoding="utf-8"))
+    about = json.loads((Path(checkpoint) / "senticompare.json").read_text(encoding="utf-8"))
+    request = {
+        "checkpoint": str(Path(checkpoint).resolve()), "device": device, "texts": [texts[i] for i in order], "parity_texts": list(parity_texts),
+        "budget_s": budget_s, "transformer": about["spec"]["method"] != "baseline", "head": about["spec"]["head"],
+    }  # fmt: skip
+    return ask_apart("senticompare.speed.probe", request)
 
 # %% ../nbs/41_speed.ipynb #39088412
 def speed_block(answer: dict[str, Any]) -> dict[str, Any]:
