@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINT', 'Classifier', 'embedding_cache', 'checkpoint_folder', 'tuned_folder', 'discard_unfinished',
-           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'read_checkpoint', 'load_classifier',
-           'folder_size_mb', 'deployed_size_mb']
+           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'read_checkpoint', 'trained_on',
+           'undamaged', 'load_classifier', 'folder_size_mb', 'deployed_size_mb']
 
 # %% ../nbs/32_classifier.ipynb #9f4dc431
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,10 @@ def read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
     "Specification and classes of a checkpoint; InputError when the folder is none, or damaged."
     try:
         about = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
-        return make_spec(about["spec"]), tuple(about["classes"])
+        spec, classes = make_spec(about["spec"]), about["classes"]
+        if not (isinstance(classes, list) and len(classes) > 1 and all(isinstance(c, str) for c in classes)):
+            raise TypeError(f"classes {classes!r}")
+        return spec, tuple(classes)
     except OSError:
         raise InputError(f"checkpoint {folder}: no {CHECKPOINT} in it; give a folder that 'senticompare train' or a run wrote") from None
     except InputError:
@@ -215,20 +219,34 @@ def read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({type(e).__name__}); train it again") from None
 
-# %% ../nbs/32_classifier.ipynb #ead2bf49
-def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True) -> Classifier:
-    "Read a classifier back from its folder (an adapter merged, or beside its weights) and let it answer once; InputError when it is not one, or is damaged."
-    spec, classes = read_checkpoint(folder)
+# %% ../nbs/32_classifier.ipynb #ead2bf47
+def trained_on(folder: Path) -> str | None:
+    "Fingerprint of the splits that a checkpoint (or the one that an export was made from) was trained on; None when it is not known."
+    for name in (CHECKPOINT, "result.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            data = json.loads((folder / name).read_text(encoding="utf-8"))["data"]
+            return str(data["fingerprint"] if isinstance(data, dict) else data) if data else None
+    return None
+
+# %% ../nbs/32_classifier.ipynb #ead2bf48
+def undamaged(folder: Path, load: Callable[[], Classifier], check: bool = True) -> Classifier:
+    "What `load` reads from a folder, asked once; InputError that names the folder when it cannot be read or does not answer with probabilities."
     try:
-        c = _assemble(folder, spec, classes, device, merge)
-        if not check or (np.isfinite(answer := c.predict_proba(["a text"])).all() and answer.shape == (1, len(classes))):
+        c = load()
+        if not check or (np.isfinite(answer := c.predict_proba(["a text"])).all() and answer.shape == (1, len(c.classes))):
             return c
         reason = "its answers are not probabilities"
     except InputError:
         raise
-    except Exception as e:  # safetensors, XGBoost, JSON and numpy each have their own
+    except Exception as e:  # safetensors, XGBoost, ONNX Runtime, JSON and numpy each have their own
         reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
-    raise InputError(f"checkpoint {folder}: damaged ({reason}); train it again")
+    raise InputError(f"checkpoint {folder}: damaged ({reason}); make it again")
+
+# %% ../nbs/32_classifier.ipynb #ead2bf49
+def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True) -> Classifier:
+    "Read a classifier back from its folder (an adapter merged, or beside its weights) and let it answer once; InputError when it is not one, or is damaged."
+    spec, classes = read_checkpoint(folder)
+    return undamaged(folder, lambda: _assemble(folder, spec, classes, device, merge), check)
 
 # %% ../nbs/32_classifier.ipynb #64ed7954
 def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str, merge: bool) -> Classifier:

@@ -16,7 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +24,22 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .config import METHODS, InputError, RunSpec, Suite, check_used, expand, home, launched, load_suite, make_spec, nearest, slug, suite_names
+from senticompare.config import (
+    METHODS,
+    InputError,
+    RunSpec,
+    Suite,
+    check_used,
+    expand,
+    home,
+    launched,
+    load_suite,
+    make_spec,
+    nearest,
+    setting_value,
+    slug,
+    suite_names,
+)
 
 # %% ../nbs/72_cli.ipynb #27caf6e4
 Dataset = Annotated[str, typer.Option(help="Registry name, file (CSV, TSV, JSONL, Parquet) or folder.")]
@@ -63,6 +78,8 @@ def _global(
     verbose: Annotated[bool, typer.Option("--verbose", help="Tracebacks and library messages.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Version and exit.")] = False,
 ) -> None:
+    if device not in (known := ("auto", "cuda", "mps", "cpu")):
+        raise InputError(f"option --device: unknown value {device!r}{nearest(device, known)}")
     _state.update(device=device, verbose=verbose)
 
 
@@ -71,13 +88,7 @@ def _given(**values: Any) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None and v is not False} | ({"device": _state["device"]} if _state["device"] != "auto" else {})
 
 # %% ../nbs/72_cli.ipynb #da55b138
-def _yaml_value(one: str, value: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"option --set: the value of {one!r} cannot be read") from None
+_OWN_OPTIONS = ("model", "method", "head", "dataset", "seed", "device")
 
 
 def _settings(given: list[str] | None) -> dict[str, Any]:
@@ -85,24 +96,31 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
     found = {}
     for one in given or []:
         name, equals, value = one.partition("=")
+        name = name.strip().replace("-", "_")
         if not equals:
             raise InputError(f"option --set: {one!r} is not name=value, for example lora_r=16")
-        found[name.strip().replace("-", "_")] = value if re.search(r"_modules$|_column$", name) else _yaml_value(one, value)
+        if name in _OWN_OPTIONS:
+            raise InputError(f"option --set: {name} has an option of its own; see --help")
+        found[name] = setting_value(name, value)
     return found
 
 # %% ../nbs/72_cli.ipynb #9319fe48
+# control characters would steer the terminal, direction marks reorder its line, lone halves of a character cannot be printed at all
+_FOR_TERMINALS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(_FOR_TERMINALS.sub("\ufffd", str(value)))
 
 
 def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str = "") -> None:
     "Print rows as a table, or as JSON."
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(json.dumps(rows, indent=1, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -223,10 +241,13 @@ def _tracked(report: Any, tracker: str | None, folder: Path) -> Any:
 # %% ../nbs/72_cli.ipynb #458c6e0a
 def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
-    from senticompare.runner import check_writable, make_plan, run_plan, summarize
+    from senticompare.cost import load_prices
+    from senticompare.runner import check_reports, check_writable, make_plan, run_plan, summarize
 
     folder = reports / suite.name
     plan = make_plan(suite.specs, folder)
+    check_reports(plan, folder)
+    load_prices({})  # a wrong prices.yaml is told now, not by every run
     if dry_run:
         _print_plan(plan)
         return 0
@@ -432,6 +453,22 @@ def _loaded(folder: Path) -> Any:
     return load_export(folder) if is_export(folder) else load_classifier(folder, _state["device"])
 
 # %% ../nbs/72_cli.ipynb #b7f3920c
+def _seen(checkpoint: Path, spec: RunSpec, dataset: str) -> set[bytes]:
+    "Keys of the texts that a checkpoint was trained or chosen on, sought in the given dataset and in its own; a warning when neither is the data it had."
+    from senticompare.classifier import trained_on
+    from senticompare.data import DATASETS, leak_key, load_splits, local_path
+
+    made_on = trained_on(checkpoint)
+    own = spec.dataset == "reviews" or (spec.dataset not in DATASETS and local_path(spec.dataset).exists())
+    for name in dict.fromkeys((dataset, *([spec.dataset] if own else []))):
+        with suppress(InputError):  # not the data that the run had
+            had = load_splits(replace(spec, dataset=name))
+            if had.fingerprint == made_on or (made_on is None and slug(name) == slug(spec.dataset)):
+                return {leak_key(t) for part in (had.train, had.validation) for t in part["text"]}
+    print(f"note: the data that {checkpoint} was trained on is not here, so texts that it has seen could not be left out", file=sys.stderr)
+    return set()
+
+# %% ../nbs/72_cli.ipynb #b7f3920d
 def _unseen(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> Any:
     "Test rows of a dataset for a checkpoint, without texts of the run's own train and validation; InputError when its classes are others or nothing is left."
     from senticompare.data import leak_key, load_splits
@@ -439,13 +476,7 @@ def _unseen(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: di
     splits = load_splits(make_spec(given))
     if splits.classes != classes:
         raise InputError(f"checkpoint {checkpoint} answers with {', '.join(classes)}; dataset {given['dataset']} has {', '.join(splits.classes)}")
-    if slug(spec.dataset) != slug(str(given["dataset"])):
-        return splits.test
-    try:
-        own = load_splits(replace(spec, dataset=given["dataset"]))
-    except InputError:  # not the data that the run had
-        return splits.test
-    seen = {leak_key(t) for part in (own.train, own.validation) for t in part["text"]}
+    seen = _seen(checkpoint, spec, str(given["dataset"]))
     unseen = splits.test[[leak_key(t) not in seen for t in splits.test["text"]]]
     if len(unseen) < len(splits.test):
         print(f"{len(splits.test) - len(unseen):,} of {len(splits.test):,} test texts were trained or chosen on by this checkpoint: left out", file=sys.stderr)
@@ -479,7 +510,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
             content = sys.stdin.buffer.read().decode("utf-8") if str(file) == "-" else file.read_text(encoding="utf-8")
             lines = [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]  # not splitlines: a text may hold other separators
             found += [line for line in lines if line.strip()]
-            if blank := sum(not line.strip() for line in lines):
+            if (blank := sum(not line.strip() for line in lines)) and blank < len(lines):
                 print(f"{blank} blank lines of {file} were left out", file=sys.stderr)
         except UnicodeDecodeError:
             raise InputError(f"{file}: not UTF-8; save it as UTF-8") from None
@@ -560,6 +591,7 @@ def runtimes(
     print_rows(rows if as_json else [_served(r) for r in rows], as_json, title=f"{checkpoint.name}: {len(texts)} texts")
     if not as_json and (moved := rows[0]["packed_moved"]) is not None and moved > 0.1:
         print(f"Unsteady: the packed model's own p50 moved by {moved:.0%} between start and end.", file=sys.stderr)
+    raise typer.Exit(int(all(r["why_not"] for r in rows)))
 
 # %% ../nbs/72_cli.ipynb #b0c47d83
 def _served(r: dict[str, Any]) -> dict[str, Any]:
@@ -586,7 +618,7 @@ def generation(
     from senticompare.data import load_splits
     from senticompare.generation import time_generation
 
-    lengths = [int(n) if n.strip().isdigit() and int(n) else 0 for n in prompt_tokens.split(",")]
+    lengths = [int(n) if n.strip().isdecimal() and n.isascii() and len(n) < 10 else 0 for n in prompt_tokens.split(",")]
     if not all(lengths):
         raise InputError(f"option --prompt-tokens: {prompt_tokens!r} is not a list of numbers like 16,64,256")
     texts = list(load_splits(make_spec({})).test["text"])
@@ -657,7 +689,9 @@ def compare(
     from senticompare.score import WEIGHTS, read_weights
 
     chosen = read_weights(weights) if weights is not None else None
-    metric = "score" if chosen and metric == "accuracy" else metric
+    if chosen and metric not in ("accuracy", "score"):
+        raise InputError(f"option --weights: they make a score, but --metric {metric} is asked: leave one of them out")
+    metric = "score" if chosen else metric
     board = load_leaderboard(reports, metric, chosen)
     if metric == "score" and board and all(r["score"] is None for r in board):
         raise InputError(f"option --weights: no run has all of {', '.join(chosen or WEIGHTS)} measured, so none has a score; leave out what was not measured")
@@ -705,7 +739,8 @@ def recommend(
     if as_json:
         print(json.dumps(asdict(answer), indent=1))
     else:
-        print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}. The nearest is {answer.nearest}.")
+        nearest_run = f" The nearest is {answer.nearest}." if answer.nearest else ""
+        print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}.{nearest_run}")
         print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
     raise typer.Exit(0 if answer.run_id else 1)
 
@@ -774,7 +809,8 @@ def _interrupted() -> int:
     from senticompare.runner import kill_children
 
     kill_children()
-    return _fail("interrupted; finished runs are kept, the same command goes on from there", 130)
+    goes_on = "with --resume the same command goes on" if "train" in sys.argv[1:3] else "finished runs are kept, the same command goes on"
+    return _fail(f"interrupted; {goes_on} from there", 130)
 
 # %% ../nbs/72_cli.ipynb #e1eb458f
 def run_command(arguments: Sequence[str] | None = None) -> int:

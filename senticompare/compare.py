@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .config import METHODS, InputError, atomic_path, nearest, slug, write_text
+from .data import markdown_text
 from .metrics import wilson
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
@@ -254,7 +255,8 @@ def over_datasets(boards: Sequence[Sequence[dict[str, Any]]], metric: str = "acc
 # %% ../nbs/61_compare.ipynb #4b7a0a96
 def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
     wanted: dict[str, Any] = {k: claim[k] for k in ("model", "method") if k in claim}
-    wanted |= {"variant": claim.get("variant", ""), "head": claim.get("head") or METHODS[result["spec"]["method"]].heads[0]}
+    usual = "majority" if result["spec"]["model"] == "majority" else METHODS[result["spec"]["method"]].heads[0]
+    wanted |= {"variant": claim.get("variant", ""), "head": claim.get("head") or usual}
     spec = {**result["spec"], "variant": result["spec"].get("variant") or ""}
     same_data = "dataset" not in claim or slug(spec["dataset"]) == slug(claim["dataset"])
     return result.get("status") == "completed" and same_data and all(spec.get(k) == v for k, v in wanted.items())
@@ -306,7 +308,7 @@ def write_leaderboard(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 # %% ../nbs/61_compare.ipynb #9cd57b77
 def _markdown_cell(value: Any) -> str:
-    return "–" if value is None else str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return "–" if value is None else markdown_text(value)
 
 
 def write_markdown(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -84,11 +84,20 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: not UTF-8, or a date that no calendar has
         raise InputError(f"{path}: not a YAML file ({str(e).splitlines()[0][:100]})") from None
     except OSError as e:
         raise InputError(f"{path}: cannot be read ({e.strerror})") from None
     return _check_keys(found, path, {"machines", "api"})
+
+
+def _machine(entry: Any, path: Path) -> tuple[str, tuple[float, str]]:
+    "What a machine's entry matches, in lower case, and its price."
+    checked = _check_keys(entry, path, _RENTED | _BOUGHT)
+    match = checked.get("match")
+    if not isinstance(match, (str, int)) or not str(match).strip():
+        raise InputError(f"{path}: {entry!r} needs a 'match', a part of the processor's or GPU's name")
+    return str(match).lower(), hourly_price(checked, path)
 
 # %% ../nbs/48_cost.ipynb #4953e287
 def load_prices(machine: dict[str, Any], path: Path | None = None) -> Prices:
@@ -105,10 +114,8 @@ def load_prices(machine: dict[str, Any], path: Path | None = None) -> Prices:
     machines = found.get("machines") or []
     if not isinstance(machines, list):
         raise InputError(f"{there}: machines must be a list of entries")
-    for entry in (_check_keys(e, there, _RENTED | _BOUGHT) for e in machines):
-        if str(entry.get("match") or "").lower() in names and entry.get("match"):
-            return Prices(*hourly_price(entry, there), api)
-    return Prices(api=api)
+    priced = [_machine(e, there) for e in machines]  # all of them: a wrong entry is wrong on every machine
+    return next((Prices(*price, api) for match, price in priced if match in names), Prices(api=api))
 
 # %% ../nbs/48_cost.ipynb #32198ff3
 def cost_block(prices: Prices, speed: dict[str, Any], train_time_s: float | None) -> dict[str, Any]:

@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'model_source', 'model_fingerprint',
            'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'base_size_mb', 'load_decoder',
-           'nf4_config', 'load_for_classification', 'count_parameters', 'model_rows', 'register_model']
+           'nf4_config', 'compute_as_asked', 'load_for_classification', 'count_parameters', 'model_rows',
+           'register_model']
 
 # %% ../nbs/20_models.ipynb #f98aa5ab
 import hashlib
 import importlib.util
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +79,40 @@ _DECODERS = (
 MODELS |= {c.alias: c for c in _DECODERS}
 
 # %% ../nbs/20_models.ipynb #16311492
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"model file {path}: not a JSON object; save the model again")
+    return found
+
+
 def _folder_card(folder: Path) -> ModelCard:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _json_object(folder / "config.json")
     decoder = any("CausalLM" in a for a in config.get("architectures") or []) or config.get("is_decoder", False)
     pooling, pool_file = "last" if decoder else "mean", folder / "1_Pooling" / "config.json"
     if pool_file.is_file():
-        stated = json.loads(pool_file.read_text(encoding="utf-8"))
+        stated = _json_object(pool_file)
         pooling = "cls" if stated.get("pooling_mode_cls_token") else "last" if stated.get("pooling_mode_lasttoken") else "mean"
     length = config.get("max_position_embeddings")
     return ModelCard(folder.name, kind="decoder" if decoder else "encoder", pooling=pooling, context_length=length, folder=str(folder.resolve()))
+
+# %% ../nbs/20_models.ipynb #a5f7c0d9
+@cache
+def _hub_card(hub_id: str) -> ModelCard:
+    "The card of an unregistered Hub model out of its own files (from the Hub or its local cache); bare where they cannot be had, which loading will explain."
+    from huggingface_hub import hf_hub_download
+
+    bare = ModelCard(hub_id.split("/")[1], hub_id=hub_id)
+    try:
+        folder = Path(hf_hub_download(hub_id, "config.json")).parent
+    except Exception:  # no network, no such model, gated: loading says which
+        return bare
+    with suppress(Exception):  # most models have no such file
+        hf_hub_download(hub_id, "1_Pooling/config.json")
+    return replace(_folder_card(folder), alias=bare.alias, hub_id=hub_id, folder="")
 
 # %% ../nbs/20_models.ipynb #a5f7c0da
 def find_model(name: str) -> ModelCard:
@@ -101,7 +128,7 @@ def find_model(name: str) -> ModelCard:
     if folder.is_dir():
         raise InputError(f"model folder {name}: no config.json in it; it is not a saved transformers model")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) and not name.startswith("."):
-        return next((c for c in MODELS.values() if c.hub_id == name), ModelCard(name.split("/")[1], hub_id=name))
+        return next((c for c in MODELS.values() if c.hub_id == name), None) or _hub_card(name)
     raise InputError(f"unknown model {name!r}{nearest(name, MODELS)} (or give a local folder or a Hub id owner/name)")
 
 # %% ../nbs/20_models.ipynb #cc9b1044
@@ -224,6 +251,13 @@ def nf4_config(device: str) -> Any:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute, llm_int8_skip_modules=HEAD_MODULES
     )
 
+# %% ../nbs/20_models.ipynb #6926ed3b
+def compute_as_asked(model: Any) -> None:
+    "Keep bitsandbytes' 4-bit layers on a CPU to the arithmetic of their settings (float32)."
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+
 # %% ../nbs/20_models.ipynb #6926ed3c
 def _placement(card: ModelCard, quantized: bool, frozen: bool, device: str) -> dict[str, Any]:
     "Number format and, for 4-bit weights, the place to load to."
@@ -243,6 +277,8 @@ def load_for_classification(
     names = {"num_labels": len(classes), "id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
     options = {"output_loading_info": True, "use_safetensors": True, **_placement(card, quantized, frozen, device)}
     model, info = _pretrained(card, Auto, **names, **options)
+    if quantized:
+        compute_as_asked(model)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = load_tokenizer(card).pad_token_id
     return model, sorted({key.rsplit(".", 1)[0] for key in info["missing_keys"]})

@@ -13,6 +13,7 @@ from typing import Any
 
 from .compare import leaderboard, seed_rows
 from .config import METHODS, slug, write_text
+from .data import markdown_text
 from .plots import run_label
 from .recommend import answer
 from .results import read_predictions, read_results
@@ -52,8 +53,8 @@ def _introduction(ranked: list[dict[str, Any]], s: Sources) -> list[str]:
     how = f"the same {sizes[0]} texts, chosen on {sizes[1]}" if same else f"training sets that differ (the best run's: {sizes[0]} texts, chosen on {sizes[1]})"
     return [
         "## Introduction", "",
-        f"Which way of classifying sentiment does best on *{slug(first['spec']['dataset'])}* ({', '.join(first['data']['classes'])})? "
-        f"{len(ranked)} runs with {', '.join(models)} were trained on {how} and tested on the same {sizes[2]}.",
+        f"Which way of classifying sentiment does best on *{slug(first['spec']['dataset'])}* ({', '.join(map(markdown_text, first['data']['classes']))})? "
+        f"{len(ranked)} runs with {', '.join(map(markdown_text, models))} were trained on {how} and tested on the same {sizes[2]}.",
     ]  # fmt: skip
 
 # %% ../nbs/64_paper.ipynb #d5527e43

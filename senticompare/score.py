@@ -33,6 +33,8 @@ def read_weights(text: str) -> dict[str, float]:
             raise InputError(f"option --weights: unknown name {name!r}{nearest(name, SCALES)}")
         if not re.fullmatch(r"\d*\.?\d+", number):
             raise InputError(f"option --weights: {name}={number!r} is not a number from 0 up")
+        if name in weights:
+            raise InputError(f"option --weights: {name} is given twice")
         weights[name] = float(number)
     if not sum(weights.values()):
         raise InputError("option --weights: all weights are 0; give one of them a positive number")

@@ -94,8 +94,10 @@ def _timed(c: Classifier, texts: list[str], budget_s: float, all_first: bool) ->
     def answers() -> np.ndarray:
         return np.concatenate([c.predict_proba(texts[i : i + 32]) for i in range(0, len(texts), 32)])
 
-    if all_first:
+    if all_first:  # a compiled model compiles for each size of batch when it first meets it
         answers()
+        for size in SIZES:
+            c.predict_proba([texts[i % len(texts)] for i in range(size)])
     singles = time_singles(c.predict_proba, texts, budget_s)
     batches = [time_batches(c.predict_proba, texts, None, size, budget_s / 2) for size in SIZES]
     peak = peak_rss_mb()
@@ -166,10 +168,12 @@ def serve_ways(
     "Time a checkpoint in several ways on the CPU; InputError for an unknown way or a checkpoint without a network."
     if unknown := [w for w in ways if w not in WAYS]:
         raise InputError(f"unknown way {unknown[0]!r}{nearest(unknown[0], WAYS)}")
+    if not 0 < budget_s <= 3600:
+        raise InputError(f"option --seconds: {budget_s:g} is outside 0 to 3,600")
     method, rows = check_network(checkpoint), []
     first, asked = None, {"texts": list(texts), "budget_s": budget_s}
     with tempfile.TemporaryDirectory() as work:
-        for way in ("packed", *(w for w in ways if w != "packed"), "packed"):
+        for way in (*dict.fromkeys(("packed", *ways)), "packed"):
             watch(way)
             answer = _answer(way, checkpoint, method, Path(work), asked)
             first = np.asarray(answer["proba"]) if first is None and "proba" in answer else first

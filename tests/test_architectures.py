@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -75,8 +76,9 @@ def test_bitfit_needs_biases(alias, tmp_path, monkeypatch):
         train_classifier(spec, load_splits(spec), {"data": "test"})
 
 
+@pytest.mark.parametrize("quantized", [False, True])
 @pytest.mark.parametrize("alias", list(ARCHITECTURES))
-def test_neighbours_and_padding_do_not_matter(alias):
+def test_neighbours_and_padding_do_not_matter(alias, quantized):
     """The same logits alone, in a batch of eight, padded right and padded left."""
     import torch
 
@@ -84,7 +86,9 @@ def test_neighbours_and_padding_do_not_matter(alias):
 
     card = find_model(f"tiny:{alias}")
     torch.manual_seed(0)
-    model, _ = load_for_classification(card, ("negative", "neutral", "positive"))
+    if quantized and importlib.util.find_spec("bitsandbytes") is None:
+        pytest.skip("bitsandbytes is not installed (extra 'quant')")
+    model, _ = load_for_classification(card, ("negative", "neutral", "positive"), quantized)
     tokenizer = load_tokenizer(card)
     texts = [t[:150] for t in load_splits(spec_of(alias, "frozen")).test["text"][:8]]
     found = {}
@@ -98,3 +102,34 @@ def test_neighbours_and_padding_do_not_matter(alias):
     assert np.ptp(found["alone"].numpy(), axis=0).max() > 1e-3
     for logits in found.values():
         assert torch.allclose(logits, found["alone"], atol=1e-5)
+
+
+def test_a_hub_model_that_is_not_registered_says_itself_what_it_is(tmp_path):
+    """Read from the Hub's local cache, as after a download; without network and without the model, a bare card."""
+    cache = tmp_path / "hub"
+    models = {
+        "one/writes": {"architectures": ["GPT2LMHeadModel", "XForCausalLM"], "max_position_embeddings": 64},
+        "two/pooled": {"architectures": ["BertModel"]},
+    }
+    for name, config in models.items():
+        folder = cache / f"models--{name.replace('/', '--')}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text("a" * 40)
+        (folder / "snapshots" / ("a" * 40) / "1_Pooling").mkdir(parents=True)
+        (folder / "snapshots" / ("a" * 40) / "config.json").write_text(json.dumps(config))
+    pooled = cache / "models--two--pooled/snapshots" / ("a" * 40) / "1_Pooling/config.json"
+    pooled.write_text(json.dumps({"pooling_mode_cls_token": True}))
+    ask = """
+import json
+from senticompare.models import find_model
+
+cards = [find_model(name) for name in ("one/writes", "two/pooled", "three/unknown")]
+print(json.dumps([[c.kind, c.pooling, c.context_length, c.hub_id, c.folder] for c in cards]))
+"""
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [
+        ["decoder", "last", 64, "one/writes", ""],
+        ["encoder", "cls", None, "two/pooled", ""],
+        ["encoder", "mean", None, "three/unknown", ""],
+    ]

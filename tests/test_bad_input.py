@@ -86,6 +86,16 @@ OPTIONS = {
     "value type": (["benchmark", "--epochs", "three"], ["--epochs", "valid number"]),
     "value range": (["benchmark", "--max-length", "1"], ["max_length", "outside"]),
     "setting without effect": (["benchmark", "--methods", "frozen", "--set", "lora_r=4"], ["lora_r", "nothing here uses it"]),
+    "setting with an option of its own": (["benchmark", "--set", "seed=3"], ["--set", "seed has an option of its own"]),
+    "setting as a time": (["benchmark", "--methods", "lora", "--set", "lora_r=1:30"], ["lora_r", "'1:30' is not a number"]),
+    "setting as a date": (["benchmark", "--methods", "lora", "--set", "lora_r=2026-02-30"], ["lora_r", "is not a number"]),
+    "setting too long": (["benchmark", "--methods", "lora", "--set", "lora_r=" + "9" * 5000], ["lora_r", "is not a number"]),
+    "setting too deep": (["benchmark", "--methods", "lora", "--set", "lora_r=" + "[" * 3000], ["lora_r", "is not a number"]),
+    "setting empty": (["benchmark", "--methods", "lora", "--set", "lora_r="], ["lora_r", "'' is not a number"]),
+    "device of another command": (["--device", "foo", "prices"], ["--device", "'foo'"]),
+    "weights twice": (["compare", "--weights", "accuracy=1,accuracy=2"], ["--weights", "accuracy is given twice"]),
+    "weights beside a metric": (["compare", "--weights", "accuracy=1", "--metric", "mcc"], ["--weights", "--metric mcc"]),
+    "no prompt": (["generation", "--model", "tiny:qwen2.5-1.5b", "--prompt-tokens", "²"], ["--prompt-tokens", "²"]),
     "no epochs": (["train", "--model", "tfidf", "--method", "baseline", "--dataset", "reviews", "--epochs", "1"], ["epochs", "nothing here uses it"]),
     "train size": (["benchmark", "--train-size", "500"], ["400 usable rows", "500 asked"]),
     "test size": (["benchmark", "--test-size", "500"], ["300 usable rows", "500 asked"]),
@@ -132,6 +142,8 @@ SUITES = {
     "list": ("[1, 2]\n", ["'runs'"]),
     "empty list": ("runs: [{method: frozen, seed: []}]\n", ["option seed", "at least one value"]),
     "deep": ("[" * 20_000, ["not readable YAML"]),
+    "claim on nothing": ("runs: [{method: frozen}]\nclaims: [{model: x, method: lorra, claim: 1}]\n", ["claim", "did you mean 'lora'"]),
+    "claim without words": ("runs: [{method: frozen}]\nclaims: [{model: x, method: lora, claim: [1]}]\n", ["claim", "must be words"]),
     "date": ("runs: [{method: frozen}]\ndefaults: {dataset: 2024-13-45}\n", ["not readable YAML"]),
 }
 
@@ -209,7 +221,7 @@ def test_damaged_checkpoint(tmp_path, capfd, monkeypatch, name, content):
     folder = save_classifier(train_classifier(spec, splits, {}), tmp_path / "checkpoint")
     (folder / name).write_text(content)
     monkeypatch.chdir(tmp_path)
-    check(capfd, ["predict", "--checkpoint", "checkpoint", "a text"], ["checkpoint checkpoint", "damaged", "train it again"], tmp_path)
+    check(capfd, ["predict", "--checkpoint", "checkpoint", "a text"], ["checkpoint checkpoint", "damaged", "again"], tmp_path)
 
 
 def test_damaged_predictions_and_foreign_json(tmp_path, capfd, monkeypatch):
@@ -234,3 +246,35 @@ def test_markup_in_names_is_text(capsys):
 
     print_rows([{"[bold]n[/]": "[/]"}], title="[/red]")
     assert "[bold]n[/]" in capsys.readouterr().out
+
+
+PRICES = {
+    "no match": "machines: [{hourly_usd: 1}]\n",
+    "another machine's": "machines: [{match: Nowhere, hourly_usd: much}]\n",
+    "no such day": "machines: [{match: x, hourly_usd: 1, as_of: 2026-02-30}]\n",
+    "broken": "machines: [",
+}
+
+
+@pytest.mark.parametrize("name", PRICES)
+def test_wrong_prices_are_told_before_anything_runs(name, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prices.yaml").write_text(PRICES[name])
+    check(capfd, ["benchmark", "--methods", "baseline"], ["prices.yaml"], tmp_path)
+
+
+def test_half_a_character_is_replaced(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [json.dumps({"text": f"{t} \ud800", "label": "go\udc00od" if i % 2 else "bad"}) for i, t in enumerate(GOOD)]
+    (tmp_path / "half.jsonl").write_text("\n".join(rows))
+    made = ["train", "--model", "tfidf", "--method", "baseline", "--dataset", "half.jsonl", "--output-dir", "c"]
+    assert run_command(made) == 0, capfd.readouterr().err
+    for more in ([], ["--json"]):
+        assert run_command(["predict", "--checkpoint", "c", "a good \ud800 one", *more]) == 0, capfd.readouterr().err
+
+
+def test_a_terminal_is_not_steered(capsys):
+    from senticompare.cli import print_rows
+
+    print_rows([{"text": "\x1b[31mred\x1b]0;title\x07\u202eevil"}])
+    assert not {"\x1b", "\x07", "\u202e"} & set(capsys.readouterr().out)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the dashboard's browser 
 HOSTILE = [
     "<script>window.hacked = 1</script> it broke at once",
     '<img src=x onerror="window.hacked = 2"> lovely little thing',
-    "=HYPERLINK(\"http://example.invalid\",\"good\") I love it",
+    '=HYPERLINK("http://example.invalid","good") I love it',
     "@SUM(1+1)*cmd|' /C calc'!A0 terrible",
     "\u202eesrever ni nettirw\u202c fine",
     "🙂🙃👍🏽 great 👨‍👩‍👧‍👦",

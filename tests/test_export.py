@@ -1,6 +1,7 @@
 """Exports answer like the original, in software that has never heard of this package."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -93,9 +94,47 @@ def test_plain_software_gives_the_same_probabilities(checkpoint, tmp_path, model
 def test_read_back(checkpoint, tmp_path, method, head, to):
     source = checkpoint("tiny:qwen3-4b", method, head)
     checked = export_classifier(source, tmp_path / "out", to)
-    close = 0.05 if method == "qlora" else 1e-4  # 4-bit weights are answered from in bfloat16 on some CPUs
-    assert checked["largest_difference"] < close
-    assert np.abs(load_export(tmp_path / "out").predict_proba(TEXTS) - load_classifier(source, "cpu").predict_proba(TEXTS)).max() < close
+    assert checked["largest_difference"] < 1e-4
+    assert np.abs(load_export(tmp_path / "out").predict_proba(TEXTS) - load_classifier(source, "cpu").predict_proba(TEXTS)).max() < 1e-4
+
+
+DAMAGE = {
+    "weights cut off": ("safetensors", "model.safetensors", lambda b: b[:1000]),
+    "no weights": ("safetensors", "model.safetensors", None),
+    "no tokenizer": ("safetensors", "tokenizer.json", lambda b: b"{"),
+    "broken config": ("safetensors", "config.json", lambda b: b"{"),
+    "graph cut off": ("onnx", "model.onnx", lambda b: b[: len(b) // 2]),
+    "no graph": ("onnx", "model.onnx", None),
+    "no specification": ("safetensors", "senticompare.json", lambda b: b'{"to": "onnx"}'),
+    "classes as a word": ("safetensors", "senticompare.json", lambda b: b.replace(b'"classes": [', b'"classes": null, "x": [')),
+}
+
+
+def test_damaged_exports_are_named(checkpoint, tmp_path):
+    source = checkpoint("tiny:roberta-base", "full", "classifier")
+    for to in ("safetensors", "onnx"):
+        export_classifier(source, tmp_path / to, to)
+    for name, (to, file, change) in DAMAGE.items():
+        folder = tmp_path / name.replace(" ", "-")
+        shutil.copytree(tmp_path / to, folder)
+        (folder / file).unlink() if change is None else (folder / file).write_bytes(change((folder / file).read_bytes()))
+        with pytest.raises(InputError, match=folder.name) as e:
+            load_export(folder)
+        assert "\n" not in str(e.value), name
+    with pytest.raises(InputError, match="is an export already"):
+        export_classifier(tmp_path / "onnx", tmp_path / "again", "onnx")
+
+
+def test_a_missing_weight_is_not_made_up(checkpoint, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "out"
+    export_classifier(checkpoint("tiny:roberta-base", "full", "classifier"), folder, "safetensors")
+    weights = load_file(folder / "model.safetensors")
+    lost = next(n for n in weights if n.startswith("classifier") and n.endswith("weight"))
+    save_file({n: w for n, w in weights.items() if n != lost}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="1 weights are missing"):
+        load_export(folder)
 
 
 def test_what_cannot_be_exported(checkpoint, tmp_path):

@@ -1,0 +1,187 @@
+"""Reports that somebody edited, cut off or mixed up: one line that names the file, or a whole answer; never a traceback, never a NaN."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from senticompare.cli import ranking_rows, run_command
+from senticompare.compare import leaderboard
+from senticompare.config import InputError, bundled
+from senticompare.paper import paper
+from senticompare.recommend import answer, recommend
+from senticompare.results import read_predictions, read_results
+
+PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
+pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published reports are not part of an installed package")
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """Three published runs, in a folder of their own."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    for run in ("tfidf--baseline--linear", "all-MiniLM-L6-v2--frozen--linear", "all-MiniLM-L6-v2--full--classifier"):
+        for path in PUBLISHED.glob(f"{run}--*"):
+            if path.suffix in (".json", ".parquet"):
+                shutil.copy(path, folder)
+    return folder
+
+
+def everything_shown(folder: Path) -> str:
+    """What compare, recommend and the paper say of a folder."""
+    results = read_results(folder)
+    predictions = read_predictions(folder, [r["run_id"] for r in results])
+    board = leaderboard(results, predictions)
+    chosen = recommend(results, predictions, {"max_latency_p95_ms": 50.0, "max_size_mb": 500.0})
+    return "\n".join(
+        [json.dumps(ranking_rows(board), allow_nan=False), *answer(board, predictions), chosen.why, *chosen.others.values(), paper(results, predictions, "x")]
+    )
+
+
+CELLS = [c["source"] for c in json.loads((bundled("nbs") / "55_summary.ipynb").read_text())["cells"] if c["cell_type"] == "code"]
+
+
+def summary_shown(folder: Path, monkeypatch) -> str:
+    """What the summary notebook shows of a folder: its code, run here."""
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda *things, **_: shown.extend(str(getattr(t, "data", t)) for t in things))
+    names = {"__name__": "summary"}
+    for cell in CELLS:
+        source = "".join(cell)
+        exec(compile(source.replace("reports_dir = None", f"reports_dir = {str(folder)!r}"), "55_summary", "exec"), names)
+    return "\n".join(shown)
+
+
+WRONG = (None, "x", -1, 2.5, True, [], {}, [[]], 10**20, "fast", ["x", None])
+
+
+def places(value, path=()):
+    """Every place in a JSON value."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_edited_result_is_named_or_shown_whole(reports, seed, monkeypatch):
+    rng = random.Random(seed)
+    path = sorted(reports.glob("*.json"))[seed % 3]
+    whole = path.read_text()
+    refused = 0
+    for _ in range(30):
+        value = json.loads(whole)
+        *parents, last = place = rng.choice(
+            [p for p in places(value) if p[0] not in ("provenance", "slices", "gates")] if rng.random() < 0.8 else list(places(value))
+        )
+        inside = value
+        for key in parents:
+            inside = inside[key]
+        if rng.random() < 0.2 and isinstance(inside, dict):
+            del inside[last]
+        else:
+            inside[last] = rng.choice(WRONG)
+        path.write_text(json.dumps(value))
+        try:
+            shown = everything_shown(reports) + summary_shown(reports, monkeypatch)
+        except InputError as e:
+            refused += 1
+            assert path.name in str(e) or path.stem in str(e) or "different examples" in str(e), (place, str(e))
+            assert "\n" not in str(e) and len(str(e)) < 500, place
+        else:
+            assert "nan" not in shown.lower() and ">None<" not in shown, place
+    assert refused > 5
+
+
+@pytest.mark.parametrize("command", ["compare", "recommend", "report", "dashboard"])
+@pytest.mark.parametrize("content", ["", '{"run_id": ', "[]", "[" * 100_000, '{"accuracy": NaN}', b"\xff\xfe\x00"])
+def test_a_damaged_result_is_never_left_out_in_silence(reports, capfd, command, content):
+    path = next(reports.glob("*--full--*.json"))
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert run_command([command, "--reports", str(reports)]) == 2
+    err = capfd.readouterr().err.splitlines()
+    assert len(err) == 1 and path.name in err[0] and "damaged result" in err[0], err
+
+
+def rewritten(change):
+    def write(path):
+        change(pd.read_parquet(path)).to_parquet(path)
+
+    return write
+
+
+TABLES = {
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:500]),
+    "a row less": rewritten(lambda f: f.iloc[:-1]),
+    "all right": rewritten(lambda f: f.assign(prediction=f["label"])),
+    "another class": rewritten(lambda f: f.assign(prediction=7)),
+    "below nothing": rewritten(lambda f: f.assign(label=-1)),
+    "words": rewritten(lambda f: f.assign(prediction="positive")),
+    "halves": rewritten(lambda f: f.assign(prediction=0.5)),
+    "no number": rewritten(lambda f: f.assign(prob_0=float("nan"))),
+    "above one": rewritten(lambda f: f.assign(prob_0=1.5)),
+    "no column": rewritten(lambda f: f.drop(columns="label")),
+    "no ids": rewritten(lambda f: f.assign(example_id=None)),
+    "no probabilities": rewritten(lambda f: f[["example_id", "label", "prediction"]]),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_damaged_predictions_are_named(reports, name):
+    path = next(reports.glob("*--full--*.predictions.parquet"))
+    TABLES[name](path)
+    with pytest.raises(InputError, match="damaged predictions") as e:
+        everything_shown(reports)
+    assert path.name in str(e.value)
+
+
+def test_a_damaged_neighbour_is_told_before_anything_runs(reports, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("name: reports\nruns: [{model: majority, method: baseline}]\n")
+    neighbour = next(reports.glob("*--full--*.json"))
+    neighbour.write_text("{")
+    assert run_command(["benchmark", "--suite", "own.yaml", "--reports", "."]) == 2
+    assert neighbour.name in capfd.readouterr().err and not list(reports.glob("majority*"))
+
+
+def test_a_damaged_result_is_run_again(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("runs: [{model: majority, method: baseline, test_size: 60}]\n")
+    command = ["benchmark", "--suite", "own.yaml"]
+    assert run_command(command) == 0
+    result = next(tmp_path.glob("reports/own/majority--*.json"))
+    result.write_text(result.read_text()[:500])
+    assert run_command(command) == 0 and json.loads(result.read_text())["status"] == "completed"
+    assert "1 runs, 0 finished already" in capfd.readouterr().err
+
+
+def test_two_files_of_one_name_are_not_one_dataset(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, words in (("a", ("good", "bad")), ("b", ("fine", "poor"))):
+        (tmp_path / folder).mkdir()
+        rows = [f"{words[i % 2]} thing number {i},{i % 2}" for i in range(30)]
+        (tmp_path / folder / "mine.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    command = ["benchmark", "--methods", "baseline", "--heads", "linear", "--dataset"]
+    assert run_command([*command, "a/mine.csv"]) == 0
+    before = {p.name: p.read_bytes() for p in (tmp_path / "reports/mine").glob("*.json")}
+    capfd.readouterr()
+    assert run_command([*command, "b/mine.csv"]) == 2
+    assert "b/mine.csv has the same name and other content" in capfd.readouterr().err
+    assert {p.name: p.read_bytes() for p in (tmp_path / "reports/mine").glob("*.json")} == before
+    (tmp_path / "a/mine.csv").write_text((tmp_path / "b/mine.csv").read_text())  # the same file, edited: its runs are done again
+    assert run_command([*command, "a/mine.csv", "--dry-run"]) == 0
+    assert capfd.readouterr().out.count("again") == 2
+
+
+@pytest.mark.parametrize("parameters", ['{"title": 7}', '{"claims": "x"}', "[]", '"x"', '{"note": ["<b>"]}', '{"claims": [{"model": "x"}]}'])
+def test_a_summary_with_odd_parameters(reports, capfd, parameters):
+    (reports / "summary.ipynb").write_text(f'{{"metadata": {{"papermill": {{"parameters": {parameters}}}}}}}')
+    status = run_command(["report", "--reports", str(reports), "--format", "json"])
+    err = capfd.readouterr().err
+    assert status in (0, 2) and "Traceback" not in err and (status == 0 or "summary.ipynb" in err), err
