@@ -696,12 +696,20 @@ def compare(
     if metric == "score" and board and all(r["score"] is None for r in board):
         raise InputError(f"option --weights: no run has all of {', '.join(chosen or WEIGHTS)} measured, so none has a score; leave out what was not measured")
     print_rows(board if as_json else ranking_rows(board, metric), as_json, title=f"{reports}: by {metric}")
+    _warn_of_timings(board)
     if metric == "score":
         print("Tie groups and ranks are those of accuracy; the score itself is not tested.", file=sys.stderr)
     elif metric not in ("accuracy", "f1_macro", "mcc"):
         print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #17ec8634
+def _warn_of_timings(board: Sequence[dict[str, Any]]) -> None:
+    from senticompare.plots import unsteady
+
+    if warning := unsteady(board):
+        print(warning, file=sys.stderr)
+
+
 def _of_dataset(results: list[dict[str, Any]], dataset: str | None) -> list[dict[str, Any]]:
     known = list(dict.fromkeys(slug(str(r["spec"]["dataset"])) for r in results))
     if dataset is not None and slug(dataset) not in known:
@@ -723,6 +731,7 @@ def recommend(
     metric: Annotated[str, typer.Option(help="accuracy, f1_macro or mcc.")] = "accuracy", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "The model to ship under limits, and why the others are not."
+    from senticompare.compare import leaderboard_row
     from senticompare.recommend import recommend as choose
     from senticompare.results import read_predictions, read_results
 
@@ -742,6 +751,7 @@ def recommend(
         nearest_run = f" The nearest is {answer.nearest}." if answer.nearest else ""
         print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}.{nearest_run}")
         print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
+    _warn_of_timings([leaderboard_row(r) for r in found if r["status"] == "completed"])
     raise typer.Exit(0 if answer.run_id else 1)
 
 # %% ../nbs/72_cli.ipynb #44d226b7

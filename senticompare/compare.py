@@ -136,6 +136,7 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "f1": quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
         "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
+        "timing_steady": (speed.get("machine") or {}).get("steady"),
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
         "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": _size(r),
         "training_time_hours": None if seconds is None else round(seconds / 3600, 6), "trainable_percent": training["trainable_percent"],

@@ -14,7 +14,7 @@ from typing import Any
 from .compare import leaderboard, seed_rows
 from .config import METHODS, slug, write_text
 from .data import markdown_text
-from .plots import run_label
+from .plots import run_label, unsteady
 from .recommend import answer
 from .results import read_predictions, read_results
 
@@ -92,6 +92,8 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
         figures = [s.cite(r, p, f) for p, f in (("quality.accuracy", "{:.3f}"), ("quality.f1_macro", "{:.3f}"), ("speed.latency_p50_ms", "{:.3g}"),
                                                 ("memory.infer_peak_rss_mb", "{:,.0f}"))]  # fmt: skip
         lines.append(f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {run_label(row)} | " + " | ".join(figures) + " |")
+    if warning := unsteady(rows):
+        lines += ["", warning]
     for seeds in seed_rows(rows):
         lines += ["", f"{seeds['run']}: mean accuracy {seeds['mean']:.3f} over {seeds['seeds']} seeds, standard deviation {seeds['sd']:.3f}."]
     return lines
