@@ -179,6 +179,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'senticompare.config.digest': ('config.html#digest', 'senticompare/config.py'),
                                      'senticompare.config.expand': ('config.html#expand', 'senticompare/config.py'),
                                      'senticompare.config.home': ('config.html#home', 'senticompare/config.py'),
+                                     'senticompare.config.hub_trouble': ('config.html#hub_trouble', 'senticompare/config.py'),
                                      'senticompare.config.launched': ('config.html#launched', 'senticompare/config.py'),
                                      'senticompare.config.load_suite': ('config.html#load_suite', 'senticompare/config.py'),
                                      'senticompare.config.make_spec': ('config.html#make_spec', 'senticompare/config.py'),

@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'LONGEST_NAME', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'FIELD_TYPES', 'RULES', 'InputError', 'nearest',
            'Method', 'RunSpec', 'slug', 'make_spec', 'setting_value', 'check_used', 'digest', 'spec_hash',
            'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'load_suite', 'read_claims', 'home',
-           'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet']
+           'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet', 'hub_trouble']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -15,12 +15,14 @@ import json
 import logging
 import os
 import re
+import sys
 import tempfile
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -499,3 +501,26 @@ def quiet() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\..*")
+
+# %% ../nbs/00_config.ipynb #d8befaeb
+@cache
+def hub_trouble() -> str:
+    "Why the Hub cannot be reached, empty when it can (or a proxy stands in between); without a network its libraries are set to read their cache only."
+    import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()
+    host = str(urlsplit(constants.ENDPOINT).hostname)
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            if set(getproxies()) - {"no"} or socket.getaddrinfo(host, 443):
+                return ""
+        except OSError:
+            constants.HF_HUB_OFFLINE = True  # what the environment variable of that name sets
+            if settings := sys.modules.get("datasets.config"):  # a copy, made when it was imported
+                settings.HF_HUB_OFFLINE = settings.HF_DATASETS_OFFLINE = True  # type: ignore[attr-defined]
+    return f"it is not in the local cache, and there is no network ({host} is not found)"

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .config import InputError, RunSpec, bundled, nearest
+from .config import InputError, RunSpec, bundled, hub_trouble, nearest
 
 # %% ../nbs/10_data.ipynb #6a6d6708
 _BREAKS = re.compile(r"<br\s*/?>|</?p>", re.IGNORECASE)
@@ -224,10 +224,11 @@ def _hub_tables(source: DatasetSource) -> dict[str, Table]:
     "Tables of a Hub dataset at its pinned revision; one clear line when it cannot be had."
     from datasets import load_dataset
 
+    trouble = hub_trouble()
     try:
         loaded = {p: load_dataset(source.hub_id, source.config, split=s, revision=source.revision) for p, s in source.splits}
     except Exception as e:
-        reason = str(e).splitlines()[0][:160] if str(e) else type(e).__name__
+        reason = trouble or (str(e).splitlines()[0][:160] if str(e) else type(e).__name__)
         raise InputError(f"dataset {source.name!r} ({source.hub_id}) cannot be read from the Hub: {reason}; give a local file or folder instead") from None
     return {part: _arrow_table(f"{source.hub_id}/{part}", d) for part, d in loaded.items()}
 

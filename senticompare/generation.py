@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import InputError, pick_device
+from .config import InputError, hub_trouble, pick_device
 from .machine import wait_for
 from .models import ModelCard, find_model, load_decoder, load_tokenizer
 from .speed import percentile_interval
@@ -81,7 +81,8 @@ def time_generation(
     "`generation_rows` of a model by name; InputError for a model that does not generate, or a prompt beyond its context."
     card: ModelCard = find_model(name)
     if card.kind != "decoder":
-        raise InputError(f"model {name!r} is no decoder: it writes nothing that could be timed")
+        unread = hub_trouble() if card.hub_id and not card.context_length else ""  # a bare card: the model could not be asked what it is
+        raise InputError(f"model {name!r} {f'cannot be read: {unread}' if unread else 'is no decoder: it writes nothing that could be timed'}")
     longest = max(lengths) + new_tokens
     if card.context_length and longest > card.context_length:
         raise InputError(f"model {name!r} reads {card.context_length} tokens, {longest} are asked for: shorten --prompt-tokens or --new-tokens")

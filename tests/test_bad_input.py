@@ -278,3 +278,18 @@ def test_a_terminal_is_not_steered(capsys):
 
     print_rows([{"text": "\x1b[31mred\x1b]0;title\x07\u202eevil"}])
     assert not {"\x1b", "\x07", "\u202e"} & set(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["benchmark", "--dataset", "imdb", "--methods", "baseline"], ["train", "--dataset", "reviews", "--model", "nobody/nothing", "--method", "frozen"]],
+)
+def test_without_a_network_one_line_and_no_retries(arguments, tmp_path):
+    """A host that no name service knows stands for the missing network; the Hub's libraries would retry for half a minute and print each try."""
+    environment = {**os.environ, "HF_ENDPOINT": "https://hub.invalid", "HF_HOME": str(tmp_path / "cache"), "NO_PROXY": "*"}
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy", "HF_HUB_OFFLINE"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", "from senticompare.cli import main; main()", *arguments]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and len(lines) == 1 and "hub.invalid is not found" in lines[0], lines
