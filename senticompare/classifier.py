@@ -139,10 +139,10 @@ def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
         return _train_once(spec, splits, folder, watch), False
 
 # %% ../nbs/32_classifier.ipynb #60672c83
-def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str, merge: bool = True) -> Any:
+def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str, merge: bool = True, precision: str = "float32") -> Any:
     from senticompare.inference import for_inference
 
-    return for_inference(load_tuned(spec, folder, classes, device, merge))
+    return for_inference(load_tuned(spec, folder, classes, device, merge), precision)
 
 
 def _tuned(spec: RunSpec, splits: Splits, inputs: dict[str, str], watch: Watcher | None) -> Classifier:
@@ -243,21 +243,24 @@ def undamaged(folder: Path, load: Callable[[], Classifier], check: bool = True) 
     raise InputError(f"checkpoint {folder}: damaged ({reason}); make it again")
 
 # %% ../nbs/32_classifier.ipynb #ead2bf49
-def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True) -> Classifier:
-    "Read a classifier back from its folder (an adapter merged, or beside its weights) and let it answer once; InputError when it is not one, or is damaged."
+def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True, precision: str | None = None) -> Classifier:
+    """Read a classifier back from its folder and let it answer once; InputError when it is not one, or is damaged.
+
+    `merge` puts an adapter into its weights; `precision` is that of the network's products (None: the run's own for frozen models, else float32).
+    """
     spec, classes = read_checkpoint(folder)
-    return undamaged(folder, lambda: _assemble(folder, spec, classes, device, merge), check)
+    return undamaged(folder, lambda: _assemble(folder, spec, classes, device, merge, precision), check)
 
 # %% ../nbs/32_classifier.ipynb #64ed7954
-def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str, merge: bool) -> Classifier:
+def _assemble(folder: Path, spec: RunSpec, classes: tuple[str, ...], device: str, merge: bool, precision: str | None) -> Classifier:
     spec = spec.resolved()
     head = None if spec.head == "classifier" else HEADS[str(spec.head)].load(folder)
     if spec.method == "baseline":
         return Classifier(spec, classes, None if spec.model == "majority" else TfidfEncoder.load(folder), head)
     place = pick_device(device)
     if not METHODS[spec.method].trains:
-        return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place, spec.precision or "float32"), head)
-    tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place, merge)
+        return Classifier(spec, classes, load_embedder(find_model(spec.model), spec.max_length, place, precision or spec.precision or "float32"), head)
+    tokenizer, model = load_tokenizer(find_model(spec.model)), _ready(spec, folder / "model", classes, place, merge, precision or "float32")
     encoder = tuned_embedder(spec, model, tokenizer, place, str(folder)) if head is not None else None
     return Classifier(spec, classes, encoder, head, model, tokenizer)
 

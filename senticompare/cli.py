@@ -528,13 +528,18 @@ def predict(
     checkpoint: Checkpoint,
     text: Annotated[list[str] | None, typer.Argument(help="Texts.")] = None,
     file: Annotated[Path | None, typer.Option(help="One text a line; - reads standard input.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="On a CPU in bfloat16, close calls again in float32: the same labels, probabilities to .01.")] = False,
     as_json: AsJson = False,
 ) -> None:
     "Labels and probabilities of texts."
     from senticompare.data import clean_text
+    from senticompare.export import is_export
+    from senticompare.quick import load_quick
 
     wanted = _texts(text, file)
-    classifier = _loaded(checkpoint)
+    if fast and is_export(checkpoint):
+        raise InputError("option --fast: it goes with a checkpoint, not with an export")
+    classifier = load_quick(checkpoint) if fast else _loaded(checkpoint)
     proba = classifier.predict_proba([clean_text(t) for t in wanted])
     rows = []
     for text_, p in zip(wanted, proba, strict=True):

@@ -33,6 +33,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from .config import METHODS, InputError, RunSpec, atomic_path, launched, pick_device, write_text
 from .data import Splits
+from .inference import multiplies_bfloat16
 from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
 from .tuning import Watcher, trainable_model
 
@@ -77,9 +78,7 @@ def arithmetic(spec: RunSpec, device: str) -> str:
     "float32, bfloat16 or float16 for a run's matrix products: what it says, else bfloat16 where the hardware has it (the masters stay float32)."
     if spec.precision:
         return spec.precision
-    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public name yet; false where torch does not know
-    native = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and on_cpu()
-    return "bfloat16" if native else "float32"
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 # %% ../nbs/22_training.ipynb #29d5a7bb
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
