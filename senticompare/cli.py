@@ -749,7 +749,7 @@ def recommend(
             raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
     found = _of_dataset(read_results(reports), dataset)
     accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences else []
-    answer = choose(found, read_predictions(reports, [r["run_id"] for r in found]), asked, metric, accepted)
+    answer = choose(found, read_predictions(reports, found), asked, metric, accepted)
     if as_json:
         print(json.dumps(asdict(answer), indent=1))
     else:

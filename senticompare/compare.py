@@ -49,8 +49,15 @@ def test_key(predictions: pd.DataFrame) -> str:
 
 def right_answers(predictions: pd.DataFrame) -> np.ndarray:
     "Whether each example is answered rightly, in the order of example ids, shape (n,)."
-    ordered = predictions.sort_values(["example_id", "label"], kind="stable")
-    return (ordered["prediction"] == ordered["label"]).to_numpy()
+    labels, answers = _in_order(predictions)
+    return np.asarray(answers == labels)
+
+
+def _in_order(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    "Labels and answers in the order of example ids, and of labels where one text stands twice."
+    ids, labels = predictions["example_id"].to_numpy(dtype=str), predictions["label"].to_numpy()
+    order = np.lexsort((labels, ids))
+    return labels[order], predictions["prediction"].to_numpy()[order]
 
 # %% ../nbs/61_compare.ipynb #94c540bd
 METRICS = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "mcc", "roc_auc", "log_loss", "ece", "score")
@@ -83,8 +90,8 @@ def tie_groups(p: np.ndarray, alpha: float = 0.05) -> list[int]:
 # %% ../nbs/61_compare.ipynb #91c07ead
 def aligned(frames: Sequence[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
     "Labels, shape (n,), and answers, shape (runs, n), in the order of example ids."
-    ordered = [f.sort_values(["example_id", "label"], kind="stable") for f in frames]
-    return ordered[0]["label"].to_numpy(), np.stack([f["prediction"].to_numpy() for f in ordered])
+    ordered = [_in_order(f) for f in frames]
+    return ordered[0][0], np.stack([answers for _, answers in ordered])
 
 # %% ../nbs/61_compare.ipynb #6e2716d0
 @dataclass(frozen=True)
@@ -293,7 +300,7 @@ def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any
 def load_leaderboard(folder: Path, metric: str = "accuracy", weights: dict[str, float] | None = None) -> list[dict[str, Any]]:
     "The leaderboard of a reports folder."
     results = read_results(folder)
-    return leaderboard(results, read_predictions(folder, [r["run_id"] for r in results]), metric, weights)
+    return leaderboard(results, read_predictions(folder, results), metric, weights)
 
 
 def spreadsheet_safe(value: Any) -> Any:

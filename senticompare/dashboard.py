@@ -40,7 +40,7 @@ class Suite:
 def load_suite(folder: Path) -> Suite:
     "Read a reports folder; InputError when it holds no finished run."
     found = [r for r in read_results(Path(folder)) if r["status"] == "completed"]
-    predictions = read_predictions(Path(folder), [r["run_id"] for r in found])
+    predictions = read_predictions(Path(folder), found)
     rows = [r for r in leaderboard(found, predictions) if r["rank"]]
     if not rows:
         raise InputError(f"{folder}: no finished runs to show; run 'senticompare benchmark' first")

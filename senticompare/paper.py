@@ -145,5 +145,5 @@ def write_paper(folder: Path, title: str) -> Path:
     "Write `paper.md` into a reports folder, atomically."
     results = read_results(folder)
     path = folder / "paper.md"
-    write_text(path, paper(results, read_predictions(folder, [r["run_id"] for r in results]), title))
+    write_text(path, paper(results, read_predictions(folder, results), title))
     return path

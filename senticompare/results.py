@@ -181,17 +181,18 @@ def read_results(folder: Path, replaced: Collection[str] = ()) -> list[dict[str,
     return found
 
 # %% ../nbs/60_results.ipynb #bc24b751
-def read_predictions(folder: Path, run_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
-    "Predictions of the named runs, by run id; InputError for a file that is damaged or does not belong to its result."
+def read_predictions(folder: Path, results: Sequence[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    "Predictions of the results that have some, by run id; InputError for a file that is damaged or does not belong to its result."
     paths = {p.name.removesuffix(".predictions.parquet"): p for p in Path(folder).rglob("*.predictions.parquet")}
-    return {run_id: _predictions(paths[run_id], run_id) for run_id in run_ids if run_id in paths}
+    return {r["run_id"]: _predictions(paths[r["run_id"]], r) for r in results if r["run_id"] in paths}
 
 
-def _predictions(path: Path, run_id: str) -> pd.DataFrame:
-    result = read_result(path.with_name(f"{run_id}.json"))
+def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
+    from pyarrow import parquet
+
     try:
-        frame = pd.read_parquet(path)
-        wrong = _not_predictions(frame) or (_other_answers(frame, result) if result and result["status"] == "completed" else "")
+        frame: pd.DataFrame = parquet.read_table(path, use_threads=False).to_pandas()
+        wrong = _not_predictions(frame) or (_other_answers(frame, result) if result["status"] == "completed" else "")
     except (OSError, ValueError, KeyError) as e:
         wrong = (str(e).splitlines() or [type(e).__name__])[0][:120]
     if wrong:
@@ -205,20 +206,24 @@ def _not_predictions(frame: pd.DataFrame) -> str:
     for name, fits in {"example_id": kinds.is_string_dtype, "label": kinds.is_integer_dtype, "prediction": kinds.is_integer_dtype}.items():
         if name not in frame:
             return f"no column {name}"
-        if frame[name].isna().any() or not fits(frame[name]):
+        if not fits(frame[name].dtype) or frame[name].isna().any() or (name == "example_id" and not all(isinstance(i, str) for i in frame[name])):
             return f"column {name} holds {frame[name].dtype}, or nothing"
-    chances, classes = frame.filter(like="prob_"), frame[["label", "prediction"]]
-    if not ((classes >= 0) & (classes < chances.shape[1])).all(axis=None):
+    columns = _chances(frame)
+    if not all(((frame[name].to_numpy() >= 0) & (frame[name].to_numpy() < len(columns))).all() for name in ("label", "prediction")):
         return "a class without a probability"
-    numbers = all(map(pd.api.types.is_numeric_dtype, chances.dtypes))
-    return "" if numbers and ((chances >= 0) & (chances <= 1)).all(axis=None) else "a probability outside 0 to 1"
+    within = (kinds.is_numeric_dtype(c.dtype) and ((c.to_numpy() >= 0) & (c.to_numpy() <= 1)).all() for c in columns)
+    return "" if all(within) else "a probability outside 0 to 1"
+
+
+def _chances(frame: pd.DataFrame) -> list[Any]:
+    return [frame[name] for name in frame if str(name).startswith("prob_")]
 
 
 def _other_answers(frame: pd.DataFrame, result: dict[str, Any]) -> str:
     "How predictions differ from the result beside them; empty when they belong together."
     if len(frame) != result["data"]["sizes"]["test"]:
         return f"{len(frame):,} rows, the result has {result['data']['sizes']['test']:,} test examples"
-    if len(frame.filter(like="prob_").columns) != len(result["data"]["classes"]):
+    if len(_chances(frame)) != len(result["data"]["classes"]):
         return "not the result's classes"
     accuracy = float((frame["label"] == frame["prediction"]).mean())
     return "" if abs(accuracy - result["quality"]["accuracy"]) < 1e-6 else f"accuracy {accuracy:.4f}, the result states {result['quality']['accuracy']:.4f}"

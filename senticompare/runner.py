@@ -306,6 +306,23 @@ def write_html(notebook: Path, out: Path, title: str) -> Path:
     write_text(out, _PAGE % {"title": html.escape(title), "plotly": get_plotlyjs(), "body": body})
     return out
 
+# %% ../nbs/70_runner.ipynb #f140a2aa
+def _read_board(reports: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _execute_summary(out: Path, parameters: dict[str, Any]) -> None:
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        _execute(template("55_summary"), out, parameters)
+    except PapermillExecutionError as e:
+        if e.ename == "InputError":  # a damaged result: the kernel's error is the user's
+            raise InputError(str(e.evalue)) from None
+        raise
+    _forget_paths(out)
+
 # %% ../nbs/70_runner.ipynb #f140a2ac
 def summary_words(reports: Path) -> dict[str, Any]:
     "Title, note and claims that a folder's summary was last made with; the folder's name and nothing else where there is none."
@@ -321,7 +338,6 @@ def summary_words(reports: Path) -> dict[str, Any]:
 
 def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy", claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results or this package changed); returns the leaderboard."
-    from senticompare.compare import load_leaderboard, write_leaderboard
     from senticompare.plots import write_plotly_js
     from senticompare.resources import code_version
 
@@ -330,16 +346,15 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
     state = json.dumps({"results": results_digest(reports), "code": code_version(), **shown})
     outputs = [reports / n for n in ("summary.ipynb", "summary.html", "leaderboard.json", "leaderboard.csv")]
     if all(p.exists() for p in outputs) and marker.exists() and marker.read_text(encoding="utf-8") == state:
-        return json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
-    rows = load_leaderboard(reports, metric)
-    write_leaderboard(reports, rows)
-    write_plotly_js(reports.parent)
+        return _read_board(reports)
     scratch = home() / "scratch" / f"summary-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
-    _execute(template("55_summary"), scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), **shown})
-    _forget_paths(scratch / "summary.ipynb")
-    write_html(scratch / "summary.ipynb", reports / "summary.html", title)
-    os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
-    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        _execute_summary(scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), **shown, "leaderboard_dir": os.path.relpath(reports)})
+        write_plotly_js(reports.parent)
+        write_html(scratch / "summary.ipynb", reports / "summary.html", title)
+        os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     write_text(marker, state)
-    return rows
+    return _read_board(reports)

@@ -9,6 +9,7 @@ __all__ = ['SCHEMA_VERSION', 'SHAPE', 'BLOCKS', 'RESULT_SCHEMA', 'read_json', 'w
 # %% ../nbs/49_schema.ipynb #49aa0003
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -115,7 +116,7 @@ _COMPLETED = {
     }
 }
 RESULT_SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$schema": "http://json-schema.org/draft-07/schema#",
     "title": "SentiCompare result",
     **_block(_FIELDS, tuple(_FIELDS)),
     "if": {"properties": {"status": {"const": "completed"}}},
@@ -136,21 +137,22 @@ def read_json(text: str) -> Any:
 
 
 @cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
+def _check() -> Callable[[Any], Any]:
+    import fastjsonschema
 
-    return Draft202012Validator(RESULT_SCHEMA)
+    check: Callable[[Any], Any] = fastjsonschema.compile(RESULT_SCHEMA)
+    return check
 
 # %% ../nbs/49_schema.ipynb #49aa0022
 def what_is_wrong(value: Any) -> str:
     "The first thing by which a JSON value is not a result, with its place; empty when it is one."
-    from jsonschema.exceptions import best_match
+    from fastjsonschema import JsonSchemaException
 
-    error = best_match(_validator().iter_errors(value))
-    if error is None:
-        return ""
-    place = ".".join(map(str, error.absolute_path))
-    return f"{place}: {error.message[:160]}" if place else error.message[:160]
+    try:
+        _check()(value)
+    except JsonSchemaException as e:
+        return str(e).removeprefix("data.")[:200]
+    return ""
 
 
 def looks_like_result(name: str) -> bool:

@@ -25,7 +25,7 @@ PUBLISHED = sorted(p.parent for p in Path(__file__).parent.parent.glob("reports/
 
 def read(folder):
     results = read_results(folder)
-    predictions = {n: p.sort_values("example_id") for n, p in read_predictions(folder, [r["run_id"] for r in results]).items()}
+    predictions = {n: p.sort_values("example_id") for n, p in read_predictions(folder, results).items()}
     return results, predictions, leaderboard(results, predictions)
 
 

@@ -34,7 +34,7 @@ def reports(tmp_path):
 def everything_shown(folder: Path) -> str:
     """What compare, recommend and the paper say of a folder."""
     results = read_results(folder)
-    predictions = read_predictions(folder, [r["run_id"] for r in results])
+    predictions = read_predictions(folder, results)
     board = leaderboard(results, predictions)
     chosen = recommend(results, predictions, {"max_latency_p95_ms": 50.0, "max_size_mb": 500.0})
     return "\n".join(

@@ -151,7 +151,7 @@ def test_nothing_said_is_not_zero():
 
 def test_dollars_are_not_held_against_milliseconds():
     results = [r for r in read_results(PUBLISHED) if r["status"] == "completed"]
-    answers = read_predictions(PUBLISHED, [r["run_id"] for r in results])
+    answers = read_predictions(PUBLISHED, results)
     tied = {r["run_id"] for r in leaderboard(results, answers) if r["tie_group"] == 1}
     first, *others = sorted((r for r in results if r["run_id"] in tied), key=lambda r: r["speed"]["latency_p50_ms"])
     priced = [{**r, "cost": {**r["cost"], "per_1k_queries_usd": None if r is first else 0.0001}} for r in (first, *others)]
