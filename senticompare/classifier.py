@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHECKPOINT', 'Classifier', 'embedding_cache', 'checkpoint_folder', 'tuned_folder', 'discard_unfinished',
-           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'read_checkpoint', 'trained_on',
-           'undamaged', 'load_classifier', 'folder_size_mb', 'deployed_size_mb']
+           'tuned_embedder', 'train_along', 'train_classifier', 'save_classifier', 'read_checkpoint', 'beside',
+           'trained_on', 'undamaged', 'load_classifier', 'folder_size_mb', 'deployed_size_mb']
 
 # %% ../nbs/32_classifier.ipynb #9f4dc431
 import json
@@ -209,7 +209,7 @@ def read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
     try:
         about = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
         spec, classes = make_spec(about["spec"]), about["classes"]
-        if not (isinstance(classes, list) and len(classes) > 1 and all(isinstance(c, str) for c in classes)):
+        if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes) and len(set(classes)) == len(classes) > 1):
             raise TypeError(f"classes {classes!r}")
         return spec, tuple(classes)
     except OSError:
@@ -218,6 +218,11 @@ def read_checkpoint(folder: Path) -> tuple[RunSpec, tuple[str, ...]]:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise InputError(f"checkpoint {folder}: {CHECKPOINT} is damaged ({type(e).__name__}); train it again") from None
+
+# %% ../nbs/32_classifier.ipynb #ead2bf45
+def beside(chances: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    "Probabilities by class, for a row that has these columns already: a class of the same name becomes `probability of …`."
+    return {f"probability of {name}" if name in columns else name: value for name, value in chances.items()}
 
 # %% ../nbs/32_classifier.ipynb #ead2bf47
 def trained_on(folder: Path) -> str | None:

@@ -10,12 +10,13 @@ __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'Ski
            'dashboard', 'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
+import io
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -91,9 +92,9 @@ def _given(**values: Any) -> dict[str, Any]:
 _OWN_OPTIONS = ("model", "method", "head", "dataset", "seed", "device")
 
 
-def _settings(given: list[str] | None) -> dict[str, Any]:
-    "`name=value` pairs as a dictionary for `make_spec`."
-    found = {}
+def _settings(given: list[str] | None, others: Collection[str] = ()) -> dict[str, Any]:
+    "`name=value` pairs as a dictionary for `make_spec`; InputError for one that stands twice, or among the `others` given already."
+    found: dict[str, Any] = {}
     for one in given or []:
         name, equals, value = one.partition("=")
         name = name.strip().replace("-", "_")
@@ -101,20 +102,20 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
             raise InputError(f"option --set: {one!r} is not name=value, for example lora_r=16")
         if name in _OWN_OPTIONS:
             raise InputError(f"option --set: {name} has an option of its own; see --help")
+        if name in found or name in others:
+            raise InputError(f"option --set: {name} is given twice")
         found[name] = setting_value(name, value)
     return found
 
 # %% ../nbs/72_cli.ipynb #9319fe48
-# control characters would steer the terminal, direction marks reorder its line, lone halves of a character cannot be printed at all
-_FOR_TERMINALS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
+    from senticompare.data import visible
+
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(_FOR_TERMINALS.sub("\ufffd", str(value)))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(visible(value))
 
 
 def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str = "") -> None:
@@ -272,15 +273,19 @@ def quickstart(reports: Reports = Path("reports"), workers: Annotated[int, typer
 # %% ../nbs/72_cli.ipynb #f4ecb06b
 def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: str, common: dict[str, Any]) -> Suite:
     "A suite out of the command line's lists; the classical baselines stand beside the models, always."
-    try:
-        numbers = [int(s) for s in seeds.split(",")]
-    except ValueError:
-        raise InputError(f"option --seeds: {seeds!r} is not a list of whole numbers like 1,2,3") from None
+    if not re.fullmatch(r" *\d{1,10} *(, *\d{1,10} *)*", seeds, re.ASCII):
+        raise InputError(f"option --seeds: {seeds!r} is not a list of whole numbers like 1,2,3")
+    numbers = [int(s) for s in seeds.split(",")]
     base = {**common, "dataset": dataset, "seed": list(dict.fromkeys(numbers))}
     known = {h for m in METHODS.values() for h in m.heads}
-    for head in heads.split(",") if heads else ():
+    for head in heads.split(",") if heads is not None else ():
         if head not in known:
             raise InputError(f"option --heads: unknown head {head!r}{nearest(head, known)}")
+        if not any(head in METHODS[m].heads for m in methods.split(",") if m in METHODS):
+            raise InputError(f"option --heads: {head!r} goes with none of the methods {methods}; leave it out")
+    for model in models.split(","):
+        if not model.strip():
+            raise InputError(f"option --models: {models!r} holds an empty name")
     words = [h for h in METHODS["baseline"].heads if not heads or h in heads.split(",")] or list(METHODS["baseline"].heads)
     once = {"method": "baseline", "seed": numbers[0]}  # the baselines have no luck in them
     runs: list[dict[str, Any]] = [{"model": "majority", **once}, {"model": "tfidf", "head": words, **once}]
@@ -323,10 +328,13 @@ def benchmark(
         check_tracker(track)
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column, stars=stars,
                    skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-                   tune=tune) | _settings(settings)  # fmt: skip
+                   tune=tune)  # fmt: skip
+    given |= _settings(settings, given)
     lists = {k: v for k, v in {"models": models, "methods": methods, "heads": heads, "seeds": seeds}.items() if v is not None}
     if suite is not None and lists:
         raise InputError(f"option --{next(iter(lists))}: a suite states its own; leave it out, or leave out --suite")
+    if models is not None and (methods or "") == "baseline":
+        raise InputError("option --models: method baseline uses none; leave it out")
     own = "reviews" if dataset is None else dataset
     matrix: dict[str, Any] = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
     chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(**matrix, dataset=own, common=given)
@@ -414,7 +422,8 @@ def train(
     "Train one model and save its checkpoint."
     given = _given(head=head, train_size=train_size, val_size=val_size, test_size=test_size, text_column=text_column, label_column=label_column,
                    stars=stars, skip_bad_rows=skip_bad_rows, max_length=max_length, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-                   tune=tune) | _settings(settings)  # fmt: skip
+                   tune=tune)  # fmt: skip
+    given |= _settings(settings, given)
     spec = make_spec({"model": model, "dataset": dataset, "method": method, "seed": seed, **given})
     check_used([spec], given)
     print_rows([_train(spec, output_dir, resume)], as_json)
@@ -532,6 +541,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     "Labels and probabilities of texts."
+    from senticompare.classifier import beside
     from senticompare.data import clean_text
     from senticompare.export import is_export
     from senticompare.quick import load_quick
@@ -544,7 +554,7 @@ def predict(
     rows = []
     for text_, p in zip(wanted, proba, strict=True):
         chances = {c: round(float(x), 4) for c, x in zip(classifier.classes, p, strict=True)}
-        rows.append({"text": text_ if as_json else text_[:80], "label": classifier.classes[p.argmax()], **chances})
+        rows.append({"text": text_ if as_json else text_[:80], "label": classifier.classes[p.argmax()], **beside(chances, ("text", "label"))})
     print_rows(rows, as_json)
 
 # %% ../nbs/72_cli.ipynb #b16e97d0
@@ -748,7 +758,9 @@ def recommend(
         if not value > 0:
             raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
     found = _of_dataset(read_results(reports), dataset)
-    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences else []
+    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences is not None else []
+    if licences is not None and not accepted:
+        raise InputError("option --licences: no licence is named; leave it out to accept any")
     answer = choose(found, read_predictions(reports, found), asked, metric, accepted)
     if as_json:
         print(json.dumps(asdict(answer), indent=1))
@@ -853,6 +865,9 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 # %% ../nbs/72_cli.ipynb #0ecc9cc7
 def main() -> None:
     "Entry point of the `senticompare` command."
+    for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows what it cannot as ?, and nothing breaks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     status = run_command()
     try:
         sys.stdout.flush()

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .config import METHODS, InputError, atomic_path, nearest, slug, write_text
-from .data import markdown_text
+from .data import markdown_text, visible
 from .metrics import wilson
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
@@ -195,6 +195,7 @@ def leaderboard(
     repeated = Counter(_experiment(row["run_id"]) for row in rows)
     for row in rows:
         row["many_seeds"] = repeated[_experiment(row["run_id"])] > 1
+        row["many_datasets"] = len({r["dataset"] for r in rows if r["test_set"] == row["test_set"]}) > 1
     shown = {row["run_id"] for row in rows}
     unranked = dict.fromkeys(("rank", "tie_group", "rank_ci95", "chance_of_best", "value", "score", "test_set"))
     return rows + [{**unranked, **leaderboard_row(r)} for r in results if r["run_id"] not in shown]
@@ -241,23 +242,24 @@ def _recipe(run_id: str) -> str:
 
 
 def _scores(boards: Sequence[Sequence[dict[str, Any]]]) -> pd.DataFrame:
-    "Mean value over seeds, a row for each board and a column for each run that stands on all of them."
-    values = [pd.DataFrame([(_recipe(r["run_id"]), float(r["value"])) for r in rows if r["value"] is not None], columns=["run", "value"]) for rows in boards]
-    return pd.DataFrame([v.groupby("run")["value"].mean() for v in values]).dropna(axis=1)
+    "Mean value over seeds (and over the test sets of one dataset), a row for each dataset and a column for each run that stands on all of them."
+    found = [(r["dataset"], _recipe(r["run_id"]), float(r["value"])) for rows in boards for r in rows if r["value"] is not None]
+    table = pd.DataFrame(found, columns=["dataset", "run", "value"])
+    return table.pivot_table(index="dataset", columns="run", values="value", aggfunc="mean", sort=False).dropna(axis=1)
 
 # %% ../nbs/61_compare.ipynb #f2c98d15
 def over_datasets(boards: Sequence[Sequence[dict[str, Any]]], metric: str = "accuracy") -> OverDatasets | None:
     "Mean ranks over several datasets from their boards (rows of `leaderboard` by `metric`); None unless two runs or more stand on two boards or more."
     scores = _scores(boards) if len(boards) > 1 else pd.DataFrame()
-    if scores.shape[1] < 2:
+    if scores.shape[0] < 2 or scores.shape[1] < 2:
         return None
     sign = -1 if metric in _LOWER_IS_BETTER else 1
     means = mean_ranks(sign * scores.to_numpy())
     order = np.lexsort((-sign * scores.to_numpy().mean(0), means))
     values = scores.to_numpy()[:, order]
     p = friedman(values) if len(order) > 2 else None
-    apart = critical_difference(len(order), len(boards))
-    names, labels = [str(rows[0]["dataset"]) for rows in boards], [str(scores.columns[i]) for i in order]
+    apart = critical_difference(len(order), len(scores))
+    names, labels = [str(d) for d in scores.index], [str(scores.columns[i]) for i in order]
     return OverDatasets(names, labels, values, means[order].tolist(), p, apart, bayesian_signed_rank(sign * (values[:, 0] - values[:, 1])))
 
 # %% ../nbs/61_compare.ipynb #4b7a0a96
@@ -270,6 +272,16 @@ def _matches(result: dict[str, Any], claim: dict[str, Any]) -> bool:
     return result.get("status") == "completed" and same_data and all(spec.get(k) == v for k, v in wanted.items())
 
 
+def _matched(claim: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    "A claim's runs by dataset and size of the test set, with words that tell several groups apart: a mean over different tests would be nobody's accuracy."
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for r in results:
+        if _matches(r, claim):
+            size = (r["data"].get("sizes") or {}).get("test", 0)
+            groups.setdefault(f" ({slug(r['spec']['dataset'])}, {size:,} test examples)", []).append(r)
+    return list(groups.items()) if len(groups) > 1 else [("", next(iter(groups.values()), []))]
+
+
 def _training_cost(results: Sequence[dict[str, Any]]) -> str:
     "Mean memory and time of training, of the runs that have them."
     peaks = [r["memory"]["train_peak_rss_mb"] for r in results if r["memory"]["train_peak_rss_mb"]]
@@ -280,8 +292,7 @@ def _training_cost(results: Sequence[dict[str, Any]]) -> str:
 def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "One row per claim: the experiment, the published figure, ours, and what differs."
     rows = []
-    for claim in claims:
-        mine = [r for r in results if _matches(r, claim)]
+    for claim, mine, where in ((c, group, where) for c in claims for where, group in _matched(c, results)):
         ours = "not run"
         if mine:
             mean = float(np.mean([r["quality"]["accuracy"] for r in mine]))
@@ -293,7 +304,7 @@ def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any
             )
             ours += _training_cost(mine)
         name = " ".join(str(claim[k]) for k in ("model", "method", "variant", "head") if claim.get(k))
-        rows.append({"experiment": name, "published": claim["claim"], "ours": ours, "what differs": claim.get("differs", "machine, seed")})
+        rows.append({"experiment": name + where, "published": claim["claim"], "ours": ours, "what differs": claim.get("differs", "machine, seed")})
     return rows
 
 # %% ../nbs/61_compare.ipynb #9d634c8e
@@ -305,7 +316,10 @@ def load_leaderboard(folder: Path, metric: str = "accuracy", weights: dict[str, 
 
 def spreadsheet_safe(value: Any) -> Any:
     "A cell that no spreadsheet takes for a formula: text that starts like one gets an apostrophe in front."
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") or value[:1] in ("\t", "\r") else text
 
 
 def write_leaderboard(folder: Path, rows: list[dict[str, Any]]) -> None:

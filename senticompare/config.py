@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['METHODS', 'LONGEST_NAME', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'FIELD_TYPES', 'RULES', 'InputError', 'nearest',
            'Method', 'RunSpec', 'slug', 'make_spec', 'setting_value', 'check_used', 'digest', 'spec_hash',
-           'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'load_suite', 'read_claims', 'home',
-           'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet', 'hub_trouble']
+           'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'read_yaml', 'load_suite', 'read_claims',
+           'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet', 'hub_trouble']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -366,6 +366,36 @@ def suite_names() -> list[str]:
     "Names of the suites that ship with the package."
     return sorted(p.stem for p in bundled("suites").glob("*.yaml"))
 
+# %% ../nbs/00_config.ipynb #fa5c0067
+def _strict_mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
+    seen = set()
+    for key, _ in node.value:
+        if key.tag != "tag:yaml.org,2002:merge" and str(key.value) in seen:
+            raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+        seen.add(str(key.value))
+    loader.flatten_mapping(node)
+    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
+
+
+def read_yaml(path: Path, what: str = "") -> Any:
+    "Content of a YAML file; InputError that names the file and line when it is not one, or a key stands twice."
+    import yaml
+
+    class Reader(yaml.SafeLoader):
+        pass
+
+    Reader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Reader)
+        json.dumps(content, ensure_ascii=False, default=str).encode("utf-8")
+    except OSError as e:
+        raise InputError(f"{what}{path}: cannot be read ({e.strerror})") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as e:
+        where = getattr(e, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise InputError(f"{what}{path}{line}: not readable YAML ({str(e).splitlines()[0][:120]})") from None
+    return content
+
 # %% ../nbs/00_config.ipynb #fa5c0069
 def _suite_path(name_or_file: str) -> Path:
     path = Path(name_or_file)
@@ -380,16 +410,8 @@ def _suite_path(name_or_file: str) -> Path:
 
 def load_suite(name_or_file: str) -> Suite:
     "The suite of that name or file; raises InputError that names the file and the key that is wrong."
-    import yaml
-
     path = _suite_path(name_or_file)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        where = getattr(e, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise InputError(f"suite file {path}{line}: not readable YAML ({str(e).splitlines()[0][:120]})") from None
-    return _suite_from(path, content)
+    return _suite_from(path, read_yaml(path, "suite file "))
 
 # %% ../nbs/00_config.ipynb #5c6608ea
 def _suite_from(path: Path, content: Any) -> Suite:

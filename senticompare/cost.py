@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import InputError, home, nearest
+from .config import InputError, home, nearest, read_yaml
 
 # %% ../nbs/48_cost.ipynb #12025092
 PRICE_FILE = "prices.yaml"
@@ -69,25 +69,20 @@ def _check_keys(entry: Any, path: Path, known: set[str]) -> dict[str, Any]:
 def hourly_price(entry: dict[str, Any], path: Path) -> tuple[float, str]:
     "Dollars an hour of a machine's entry, and how they come about."
     as_of = f", {path.name} as of {entry['as_of']}" if entry.get("as_of") else f", {path.name}"
+    if "hourly_usd" in entry and set(entry) & (_BOUGHT - _RENTED):
+        raise InputError(f"{path}: {entry.get('match')!r} is rented (hourly_usd) and bought: leave one of them out")
     if "hourly_usd" in entry:
         price = _number(entry, "hourly_usd", path)
         return price, f"{price:g} USD an hour{as_of}"
     bought, years, share, watts, kwh = (_number(entry, k, path) for k in ("purchase_usd", "years", "utilisation", "power_w", "electricity_usd_per_kwh"))
-    if not years or not 0 < share <= 1:
-        raise InputError(f"{path}: years must be above 0 and utilisation above 0 and at most 1")
+    if not 0.001 <= years <= 1000 or not 0.001 <= share <= 1:
+        raise InputError(f"{path}: years must be from 0.001 to 1,000 and utilisation from 0.001 to 1")
     price = bought / (years * 8760 * share) + watts / 1000 * kwh
     return price, f"{price:.4g} USD an hour: {bought:g} USD over {years:g} years in use {share:.0%} of the time, {watts:g} W at {kwh:g} USD/kWh{as_of}"
 
 # %% ../nbs/48_cost.ipynb #9d1147fe
 def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as e:  # ValueError: not UTF-8, or a date that no calendar has
-        raise InputError(f"{path}: not a YAML file ({str(e).splitlines()[0][:100]})") from None
-    except OSError as e:
-        raise InputError(f"{path}: cannot be read ({e.strerror})") from None
+    found = read_yaml(path) or {}
     return _check_keys(found, path, {"machines", "api"})
 
 

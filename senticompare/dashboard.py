@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .classifier import beside
 from .compare import leaderboard
 from .config import InputError, make_spec
+from .data import visible
 from .plots import COLOURS, milliseconds_text, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
@@ -34,7 +36,7 @@ class Suite:
     results: dict[str, dict[str, Any]]  # by run id
     predictions: dict[str, pd.DataFrame]  # by run id
     rows: list[dict[str, Any]]  # ranked by accuracy
-    texts: dict[str, dict[str, str]] = field(default_factory=dict)  # dataset -> example id -> text, as they are asked for
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)  # test set -> example id -> text, as they are asked for
 
 
 def load_suite(folder: Path) -> Suite:
@@ -134,12 +136,16 @@ def texts_of(suite: Suite, run_id: str) -> dict[str, str]:
     "Test texts of a run by example id; InputError when its dataset cannot be read here."
     from senticompare.data import load_splits, text_key
 
-    said = suite.results[run_id]["spec"]
-    if said["dataset"] not in suite.texts:
-        known = {k: v for k, v in said.items() if v is not None}
+    key = _test_set(suite, run_id)
+    if key not in suite.texts:
+        known = {k: v for k, v in suite.results[run_id]["spec"].items() if v is not None}
         frame = load_splits(make_spec(known)).test
-        suite.texts[said["dataset"]] = {text_key(t).hex(): t for t in frame["text"]}
-    return suite.texts[said["dataset"]]
+        suite.texts[key] = {text_key(t).hex(): t for t in frame["text"]}
+    return suite.texts[key]
+
+
+def _test_set(suite: Suite, run_id: str) -> str:
+    return str(_row(suite, run_id)["test_set"])
 
 
 def shown_texts(suite: Suite, run_id: str, ids: Iterable[str]) -> list[str]:
@@ -147,7 +153,7 @@ def shown_texts(suite: Suite, run_id: str, ids: Iterable[str]) -> list[str]:
     try:
         texts = texts_of(suite, run_id)
     except InputError:
-        suite.texts[suite.results[run_id]["spec"]["dataset"]] = texts = {}
+        suite.texts[_test_set(suite, run_id)] = texts = {}
     return [texts.get(i, f"(text not at hand, example {i[:8]})")[:400] for i in ids]
 
 # %% ../nbs/65_dashboard.ipynb #b07e3c56
@@ -166,10 +172,9 @@ def differences(suite: Suite, a: str, b: str, most: int = 200) -> pd.DataFrame:
     found = both[both["prediction"] != both["other"]]
     split = ((found["prediction"] == found["label"]) != (found["other"] == found["label"])).to_numpy()
     found = found.iloc[np.argsort(~split, kind="stable")][:most]
-    answers = {
-        name: named(suite, a, found[c]) for name, c in (("label", "label"), (run_label(_row(suite, a)), "prediction"), (run_label(_row(suite, b)), "other"))
-    }
-    return pd.DataFrame({"text": shown_texts(suite, a, found.index), **answers})
+    columns = [shown_texts(suite, a, found.index), *(named(suite, a, found[c]) for c in ("label", "prediction", "other"))]
+    table = pd.DataFrame(dict(enumerate(columns)))
+    return table.set_axis(["text", "label", run_label(_row(suite, a)), run_label(_row(suite, b))], axis=1)
 
 
 def _row(suite: Suite, run_id: str) -> dict[str, Any]:
@@ -219,12 +224,14 @@ def try_text(suite: Suite, text: str) -> pd.DataFrame:
     "What every checkpoint says to a text: run, answer and the probability of each class."
     from senticompare.data import clean_text
 
-    rows, text = [], clean_text(text)
+    rows: list[dict[str, Any]] = []
+    text = clean_text(text)
     for run, folder in checkpoints(suite).items():
         try:
             classifier = _classifier(str(folder))
             p = classifier.predict_proba([text])[0]
-            rows.append({"run": _name(suite, run), "answer": classifier.classes[int(p.argmax())], **dict(zip(classifier.classes, p.round(3), strict=True))})
+            chances = dict(zip(classifier.classes, p.round(3), strict=True))
+            rows.append({"run": _name(suite, run), "answer": classifier.classes[int(p.argmax())], **beside(chances, ("run", "answer"))})
         except (InputError, OSError) as e:
             rows.append({"run": _name(suite, run), "answer": f"not available: {e}"})
     return pd.DataFrame(rows)
@@ -234,6 +241,7 @@ def table_html(frame: pd.DataFrame, empty: str = "Nothing to show.") -> str:
     "A table as HTML, texts escaped and wrapped."
     if frame.empty:
         return f"<p>{html.escape(empty)}</p>"
+    frame = frame.map(lambda v: visible(v) if isinstance(v, str) else v)
     table = frame.to_html(index=False, escape=True, border=0, na_rep="–")
     return f'{TABLE_STYLE}<div style="overflow-x:auto" class="senticompare-table">{table}</div>'
 

@@ -81,7 +81,7 @@ def _settings_used(result: dict[str, Any]) -> dict[str, Any]:
 def _machine(result: dict[str, Any]) -> str:
     about = result["provenance"]
     h, code = about.get("hardware") or {}, about.get("code_version", "not recorded")
-    return f"Machine: {h.get('gpu') or h.get('cpu', 'not recorded')}, {h.get('threads', '?')} threads; code {code}."
+    return markdown_text(f"Machine: {h.get('gpu') or h.get('cpu', 'not recorded')}, {h.get('threads', '?')} threads; code {code}.")
 
 # %% ../nbs/64_paper.ipynb #d437c691
 def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences: Sequence[str], s: Sources) -> list[str]:
@@ -91,9 +91,13 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
         r = by_id[row["run_id"]]
         figures = [s.cite(r, p, f) for p, f in (("quality.accuracy", "{:.3f}"), ("quality.f1_macro", "{:.3f}"), ("speed.latency_p50_ms", "{:.3g}"),
                                                 ("memory.infer_peak_rss_mb", "{:,.0f}"))]  # fmt: skip
-        lines.append(f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {run_label(row)} | " + " | ".join(figures) + " |")
+        lines.append(
+            f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {markdown_text(run_label(row))} | "
+            + " | ".join(figures)
+            + " |"
+        )
     if warning := unsteady(rows):
-        lines += ["", warning]
+        lines += ["", markdown_text(warning)]
     for seeds in seed_rows(rows):
         lines += ["", f"{seeds['run']}: mean accuracy {seeds['mean']:.3f} over {seeds['seeds']} seeds, standard deviation {seeds['sd']:.3f}."]
     return lines
@@ -105,12 +109,14 @@ def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kep
         low, high = (f(group, key=lambda name: group[name]["accuracy"]) for f in (min, max))
         figures = [s.cite(best, f"slices.{by}.{name}.accuracy", "{:.3f}") for name in (low, high)] if "." not in low + high else None
         if figures and low != high:
-            lines.append(f"By {by}, the best run is weakest on *{low}* ({figures[0]}, n = {group[low]['n']}) and strongest on *{high}* ({figures[1]}).")
-    lost = [f"{r['run_id']} ({r['status']}: {r['error']})" for r in results if r["status"] != "completed"]
+            slices = [f"*{markdown_text(name)}*" for name in (low, high)]
+            weakest = f"weakest on {slices[0]} ({figures[0]}, n = {group[low]['n']}) and strongest on {slices[1]} ({figures[1]})"
+            lines.append(f"By {markdown_text(by)}, the best run is {weakest}.")
+    lost = [f"{r['run_id']} ({r['status']}: {markdown_text(r['error'])})" for r in results if r["status"] != "completed"]
     lost += [f"{r['run_id']} (its predictions are not in the folder)" for r in results if r["status"] == "completed" and r["run_id"] not in kept]
     lines.append(f"Not ranked: {'; '.join(lost)}." if lost else "Every run was completed and passed its gates.")
     reasons = sorted({why for r in ranked for name, why in r["not_measured"].items() if name.split(".")[0] in ("cost", "energy", "speed")})
-    lines.append(f"Not measured: {'; '.join(reasons)}." if reasons else "")
+    lines.append(f"Not measured: {markdown_text('; '.join(reasons))}." if reasons else "")
     return [*lines, "", "These figures hold for texts like these, in their language and domain, and for this machine."]
 
 # %% ../nbs/64_paper.ipynb #14d1eea8
@@ -119,23 +125,23 @@ def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str
     board = leaderboard(results, predictions)
     keys = list(dict.fromkeys(r["test_set"] for r in board if r["rank"]))
     if not keys:
-        return f"# {title}\n\nNo run can be ranked.\n"
+        return f"# {markdown_text(title)}\n\nNo run can be ranked.\n"
     s = Sources()
     parts = [_part(results, predictions, [r for r in board if r["rank"] and r["test_set"] == key], s) for key in keys]
     if len(parts) > 1:
         names = [next(r["dataset"] for r in board if r["test_set"] == key) for key in keys]
         parts = [f"# Part {i}: {name}\n\n{part}" for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)]
-    return f"# {title}\n\n" + "\n\n".join(parts) + "\n\n" + "\n".join(s.footnotes()) + "\n"
+    return f"# {markdown_text(title)}\n\n" + "\n\n".join(parts) + "\n\n" + "\n".join(s.footnotes()) + "\n"
 
 
 def _part(results: list[dict[str, Any]], predictions: dict[str, Any], rows: list[dict[str, Any]], s: Sources) -> str:
     by_id = {r["run_id"]: r for r in results}
-    ranked, names = [by_id[r["run_id"]] for r in rows], {r["run_id"]: run_label(r) for r in rows}
+    ranked, names = [by_id[r["run_id"]] for r in rows], {r["run_id"]: markdown_text(run_label(r)) for r in rows}
     same = [r for r in results if slug(r["spec"]["dataset"]) == slug(ranked[0]["spec"]["dataset"])]
     sections = [
         _introduction(ranked, s),
         _methods(ranked, names, s),
-        _results(ranked, rows, answer(rows, predictions), s),
+        _results(ranked, rows, [markdown_text(sentence) for sentence in answer(rows, predictions)], s),
         _discussion(same, ranked, predictions, s),
     ]
     return "\n\n".join("\n".join(section) for section in sections)

@@ -6,8 +6,9 @@
 __all__ = ['COLOURS', 'PLOTLY_JS', 'LINE', 'ROW', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js',
            'show', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'style', 'learning_curve',
            'LiveCurve', 'confusion_chart', 'reliability_chart', 'latency_chart', 'latency_length_chart',
-           'throughput_chart', 'run_label', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart',
-           'memory_chart', 'rank_chart', 'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
+           'throughput_chart', 'run_label', 'chart_label', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows',
+           'slices_chart', 'memory_chart', 'rank_chart', 'significance_chart', 'critical_difference_chart',
+           'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from .config import InputError, atomic_path, write_text
+from .data import visible
 from .score import SCALES, pareto_front, scaled
 
 # %% ../nbs/62_plots.ipynb #b831c57a
@@ -73,6 +75,7 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     longest = max((len(str(v)) for column in frame for v in frame[column]), default=0)
     wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
     wrap += ";font-size:.8em" if frame.shape[1] > 10 else ""
+    frame = frame.map(lambda v: visible(v) if isinstance(v, str) else v).rename(columns=visible)
     display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
 
 # %% ../nbs/62_plots.ipynb #c6424b6d
@@ -99,8 +102,8 @@ LINE = 22  # pixels from one line of a title to the next, as plotly sets it at t
 
 def style(fig: Any, title: str, note: str = "", height: int = 420) -> Any:
     "The common look: title, a line that says what is shown, quiet grid, transparent background."
-    lines = [html.escape(line) for line in textwrap.wrap(note, 52)]  # a phone shows about so many characters
-    text = "<br>".join([html.escape(title), *(f"<sup>{line}</sup>" for line in lines)])
+    lines = [html.escape(line) for line in textwrap.wrap(visible(note), 52)]  # a phone shows about so many characters
+    text = "<br>".join([html.escape(visible(title)), *(f"<sup>{line}</sup>" for line in lines)])
     fig.update_layout(
         title={"text": text, "x": 0, "xanchor": "left", "y": 1 - 14 / (height + LINE * len(lines)), "yanchor": "top"}, colorway=COLOURS,
         height=height + LINE * len(lines), margin={"l": 60, "r": 20, "t": 54 + LINE * len(lines), "b": 50},
@@ -212,7 +215,13 @@ def run_label(row: dict[str, Any]) -> str:
     parts += [row["method"]] if row["method"] != "baseline" else []
     parts += [row["variant"]] if row.get("variant") else []
     parts += [row["head"]] if row["head"] not in ("majority", "classifier") else []
-    return " · ".join(parts) + (f" (seed {row['seed']})" if row.get("many_seeds") else "")
+    parts += [row["dataset"]] if row.get("many_datasets") else []
+    return visible(" · ".join(parts) + (f" (seed {row['seed']})" if row.get("many_seeds") else ""))
+
+
+def chart_label(row: dict[str, Any]) -> str:
+    "The same for plotly, which reads some HTML in its labels."
+    return html.escape(run_label(row))
 
 
 def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = "accuracy") -> Any:
@@ -224,9 +233,9 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
         members = [r for r in rows if (r["tie_group"] or 0) == group]
         x = [r["accuracy"] for r in members]
         error = error_bars(x, [r["accuracy_ci95"] for r in members])
-        fig.add_trace(go.Scatter(x=x, y=[run_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
+        fig.add_trace(go.Scatter(x=x, y=[chart_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
                                  marker={"size": 11, "symbol": group % 20, "color": COLOURS[(group - 1) % len(COLOURS)]}))  # fmt: skip
-    fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[run_label(r) for r in rows][::-1], automargin=True)
+    fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[chart_label(r) for r in rows][::-1], automargin=True)
     return style(fig, "Accuracy", f"{test_size:,} test examples; bars are 95 % Wilson intervals; runs of one group are not separable", 150 + 40 * len(rows))
 
 # %% ../nbs/62_plots.ipynb #5f21c0d8
@@ -250,7 +259,7 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
         error = {**error_bars([r["accuracy"]], [r["accuracy_ci95"]]), "thickness": 1}
         marker = {"size": 20, "color": COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)]}
         fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
-                                 textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {run_label(r)}"))  # fmt: skip
+                                 textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {chart_label(r)}"))  # fmt: skip
     fig.update_xaxes(title="median latency of one text, ms (log)", type="log").update_yaxes(title="accuracy")
     note = f"{test_size:,} test examples, 95 % Wilson intervals; up and to the left is better; the number is the rank, the colour the tie group"
     missing = ", ".join(f"{run_label(r)} ({'does no work' if r['latency_median_ms'] else 'not timed'})" for r in rows if r not in working)
@@ -274,11 +283,11 @@ def slices_chart(rows: Sequence[dict[str, Any]], sliced: dict[str, dict[str, Any
     import plotly.graph_objects as go
 
     blocks = [sliced[r["run_id"]] for r in rows]
-    names = [(by, name, cell["n"]) for by, group in blocks[0].items() for name, cell in group.items()]
+    names = list(dict.fromkeys((by, name, cell["n"]) for b in blocks for by, group in b.items() for name, cell in group.items()))
     values = [[b.get(by, {}).get(name, {}).get("accuracy") for b in blocks] for by, name, _ in names]
     labels = [html.escape(f"{by}: {name} (n = {n})") for by, name, n in names]
     ranks, look = [str(i) for i in range(1, len(rows) + 1)], {"texttemplate": "%{z:.2f}", "colorscale": "Blues", "showscale": False, "xgap": 1, "ygap": 18}
-    heat = go.Heatmap(z=values, x=ranks, y=labels, customdata=[[run_label(r) for r in rows]] * len(labels), **look)
+    heat = go.Heatmap(z=values, x=ranks, y=labels, customdata=[[chart_label(r) for r in rows]] * len(labels), **look)
     heat.hovertemplate = "%{customdata}<br>%{y}: %{z:.3f}<extra></extra>"
     return named_rows(style(go.Figure(heat), "Accuracy by slice", "a column for each rank; small slices say little", 100 + ROW * len(labels)), labels, False)
 
@@ -290,11 +299,11 @@ def memory_chart(rows: Sequence[dict[str, Any]], memory: dict[str, dict[str, Any
     fig = go.Figure()
     kinds = {"training": "train_peak_rss_mb", "answering": "infer_peak_rss_mb", "interpreter and libraries alone": "infer_baseline_rss_mb"}
     for name, field in kinds.items():
-        found = [(run_label(r), memory[r["run_id"]].get(field)) for r in rows]
+        found = [(chart_label(r), memory[r["run_id"]].get(field)) for r in rows]
         if any(v for _, v in found):
             fig.add_trace(go.Bar(name=name, y=[n for n, v in found if v], x=[v for _, v in found if v], orientation="h"))
     fig.update_layout(barmode="group").update_xaxes(title="MB (peak resident memory)")
-    fig.update_yaxes(categoryorder="array", categoryarray=[run_label(r) for r in rows][::-1], automargin=True)
+    fig.update_yaxes(categoryorder="array", categoryarray=[chart_label(r) for r in rows][::-1], automargin=True)
     return style(fig, "Memory", "peaks of the process as the kernel counts them; what was not measured has no bar", 170 + 55 * len(rows))
 
 # %% ../nbs/62_plots.ipynb #c5e7d1a8
@@ -304,7 +313,7 @@ def rank_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
 
     ranked = [r for r in rows if r["rank_ci95"]]
     error = {**error_bars([r["rank"] for r in ranked], [r["rank_ci95"] for r in ranked]), "thickness": 3}
-    labels = [run_label(r) for r in ranked]
+    labels = [chart_label(r) for r in ranked]
     notes = [f"best in {r['chance_of_best']:.0%}" for r in ranked]
     fig = go.Figure(go.Scatter(x=[r["rank"] for r in ranked], y=labels, error_x=error, mode="markers", marker={"size": 10}, hovertext=notes))
     fig.update_xaxes(title="rank", dtick=1, range=[0.5, len(ranked) + 0.5]).update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
@@ -355,7 +364,7 @@ def radar_chart(rows: Sequence[dict[str, Any]], most: int = 5) -> Any:
     names = [n for n in SCALES if all(scaled(n, r) is not None for r in shown)]
     fig = go.Figure()
     for r in shown:
-        fig.add_trace(go.Scatterpolar(r=[scaled(n, r) for n in [*names, names[0]]], theta=[*names, names[0]], name=run_label(r), mode="lines+markers"))
+        fig.add_trace(go.Scatterpolar(r=[scaled(n, r) for n in [*names, names[0]]], theta=[*names, names[0]], name=chart_label(r), mode="lines+markers"))
     fig.update_layout(polar={"radialaxis": {"range": [0, 1]}, "bgcolor": "rgba(0,0,0,0)"})
     return style(fig, "Profiles", f"the {len(shown)} best runs on fixed scales from 0 (worst) to 1 (best), outside is better", 520)
 

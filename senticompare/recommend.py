@@ -76,7 +76,7 @@ def price_of(result: dict[str, Any], in_dollars: bool) -> tuple[float, str]:
 
 def _nearest(kept_out: dict[str, list[Excess]]) -> str | None:
     missed = {n: sum(e.log_ratio for e in found) for n, found in kept_out.items()}
-    return min(missed, key=lambda n: missed[n]) if missed and min(missed.values()) < float("inf") else next(iter(missed), None)
+    return min(missed, key=lambda n: missed[n]) if missed and min(missed.values()) < float("inf") else None
 
 # %% ../nbs/63_recommend.ipynb #08d3294a
 def recommend(
@@ -98,7 +98,8 @@ def recommend(
     unknown = sum(any(e.unknown for e in found) for found in out.values())
     note = f"; {unknown} runs could not be judged, because a limited figure was not measured" if unknown else ""
     if not fit:
-        return Recommendation(None, "no run keeps these limits" + note, _nearest(out), reasons)
+        why = "no run keeps these limits" if ranked else "no run was completed and can be ranked"
+        return Recommendation(None, why + note, _nearest(out), reasons)
     found = _cheapest_tied(fit, predictions, metric, reasons)
     return replace(found, why=found.why + note)
 
@@ -114,6 +115,8 @@ def _cheapest_tied(fit: list[dict[str, Any]], predictions: dict[str, pd.DataFram
         reasons[r["run_id"]] = f"not separably better, but dearer: {price_of(r, in_dollars)[1]}" if g == 1 else worse
     del reasons[chosen["run_id"]]
     words = f"{metric} {chosen['quality'][metric]:.3f}, {price_of(chosen, in_dollars)[1]}"
+    if len(fit) == 1:
+        return Recommendation(chosen["run_id"], f"{words}; the only run that fits", None, reasons)
     if len(tied) == 1:
         return Recommendation(chosen["run_id"], f"{words}; separably better than every other run that fits", None, reasons)
     lead = "the best that fits" if chosen is best else f"not separable from the best that fits, {best['run_id']} ({best['quality'][metric]:.3f})"
@@ -145,7 +148,8 @@ def _sentence_of_power(best: dict[str, Any], others: list[dict[str, Any]], right
     n, tied = best["test_size"], [r for r in others if r["tie_group"] == 1]
     pairs = len(right) * (len(right) - 1) // 2
     shown = detectable_difference(n, disagreement, 0.05 / pairs)
-    split = f"Where one of two runs is right and the other wrong on {100 * disagreement:.0f} % of the texts"
+    percent = f"{100 * disagreement:.0f}" if disagreement >= 0.01 or not disagreement else "less than 1"
+    split = f"Where one of two runs is right and the other wrong on {percent} % of the texts"
     enough = f"this test set shows a difference of {shown:.3f}" if np.isfinite(shown) else "this test set can show no difference"
     words = f"{split}, {enough} (80 % power, 5 % over {'all ' + str(pairs) + ' pairs' if pairs > 1 else 'the one pair'})"
     if not tied:

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['REASONS', 'stated_settings', 'new_result', 'plain', 'complete', 'why_no_cost', 'data_block', 'predictions_frame',
-           'write_predictions', 'write_latencies', 'write_result', 'attach_result', 'read_result', 'read_results',
-           'read_predictions']
+           'write_predictions', 'write_latencies', 'write_result', 'attach_result', 'read_result', 'files_of',
+           'read_results', 'read_predictions']
 
 # %% ../nbs/60_results.ipynb #af158756
 import json
 import math
-from collections import Counter
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ import pandas as pd
 
 from .config import InputError, RunSpec, atomic_path, spec_hash, write_text
 from .data import Splits, text_key
+from .significance import STATISTICS
 from .schema import BLOCKS, SCHEMA_VERSION, SHAPE, looks_like_result, parse_result
 
 # %% ../nbs/60_results.ipynb #34720d9c
@@ -167,23 +168,53 @@ def _in_folder(path: Path) -> dict[str, Any] | None:
         raise InputError(f"{path}: damaged result (not UTF-8); remove the run's files and run it again") from None
 
 # %% ../nbs/60_results.ipynb #7e31be0e
+def files_of(folder: Path, ending: str) -> list[Path]:
+    "Files of a folder and its subfolders, links to folders among them (each once), whose names end so; sorted."
+    found, seen = [], set()
+    for place, inside, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inside.clear()
+            continue
+        seen.add(real)
+        found += [Path(place) / n for n in names if n.endswith(ending) and not n.startswith(".")]
+    return sorted(found)
+
+# %% ../nbs/60_results.ipynb #7e31be0f
 def read_results(folder: Path, replaced: Collection[str] = ()) -> list[dict[str, Any]]:
     "Every result in a reports folder (and its subfolders), by run id; InputError when there is none, or one is damaged whose run will not be `replaced`."
     if not Path(folder).is_dir():
         raise InputError(f"reports folder {folder} does not exist")
-    found = [r for p in sorted(Path(folder).rglob("*.json")) if (r := read_result(p) if p.stem in replaced else _in_folder(p))]
-    if not found and not replaced:
+    read = {p: read_result(p) if p.stem in replaced else _in_folder(p) for p in files_of(folder, ".json")}
+    places = {p: r for p, r in read.items() if r}
+    _check_places(folder, places, replaced)
+    if not places and not replaced:
         raise InputError(f"reports folder {folder}: no results in it; run 'senticompare benchmark' first")
-    names = Counter(r["run_id"] for r in found)
-    if twice := next((n for n, count in names.items() if count > 1), None):
-        places = ", ".join(str(p.parent) for p in sorted(Path(folder).rglob(f"{twice}.json")))
-        raise InputError(f"reports folder {folder} holds several suites with the run {twice}: name one of {places}")
-    return found
+    return list(places.values())
+
+
+def _check_places(folder: Path, places: dict[Path, dict[str, Any]], replaced: Collection[str]) -> None:
+    "InputError for a run that stands twice, and for predictions whose result is lost."
+    runs: dict[str, Path] = {}
+    for path, result in places.items():
+        if (other := runs.setdefault(result["run_id"], path)) != path:
+            both = f"{other} and {path}" if other.parent == path.parent else f"{other.parent}, {path.parent}"
+            what = "one of the files must go:" if other.parent == path.parent else "it holds several suites; name one of"
+            raise InputError(f"reports folder {folder} has the run {result['run_id']} twice: {what} {both}")
+    for path in files_of(folder, _PREDICTIONS):
+        if (name := path.name.removesuffix(_PREDICTIONS)) not in runs and name not in replaced:
+            raise InputError(f"{path}: predictions without their result; bring back {name}.json, or remove this file and run it again")
+
+
+_PREDICTIONS = ".predictions.parquet"
 
 # %% ../nbs/60_results.ipynb #bc24b751
 def read_predictions(folder: Path, results: Sequence[dict[str, Any]]) -> dict[str, pd.DataFrame]:
-    "Predictions of the results that have some, by run id; InputError for a file that is damaged or does not belong to its result."
-    paths = {p.name.removesuffix(".predictions.parquet"): p for p in Path(folder).rglob("*.predictions.parquet")}
+    "Predictions of the results that have some, by run id; InputError for a file that is damaged, doubled, or does not belong to its result."
+    paths: dict[str, Path] = {}
+    for path in files_of(folder, _PREDICTIONS):
+        if (other := paths.setdefault(path.name.removesuffix(_PREDICTIONS), path)) != path:
+            raise InputError(f"the same predictions stand twice: {other} and {path}; one of them must go")
     return {r["run_id"]: _predictions(paths[r["run_id"]], r) for r in results if r["run_id"] in paths}
 
 
@@ -225,5 +256,12 @@ def _other_answers(frame: pd.DataFrame, result: dict[str, Any]) -> str:
         return f"{len(frame):,} rows, the result has {result['data']['sizes']['test']:,} test examples"
     if len(_chances(frame)) != len(result["data"]["classes"]):
         return "not the result's classes"
-    accuracy = float((frame["label"] == frame["prediction"]).mean())
-    return "" if abs(accuracy - result["quality"]["accuracy"]) < 1e-6 else f"accuracy {accuracy:.4f}, the result states {result['quality']['accuracy']:.4f}"
+    labels, answers = frame["label"].to_numpy(), frame["prediction"].to_numpy()
+    counts = np.zeros((len(_chances(frame)),) * 2)
+    np.add.at(counts, (labels, answers), 1)
+    for name, statistic in STATISTICS.items():
+        ours, stated = float(statistic(counts)), result["quality"][name]
+        if not abs(ours - stated) < 1e-6:
+            return f"{name} {ours:.4f}, the result states {stated:.4f}"
+    low, high = result["quality"]["accuracy_ci95"]
+    return "" if low <= result["quality"]["accuracy"] <= high else f"an interval of {low:.3f} to {high:.3f} around {result['quality']['accuracy']:.3f}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import METHODS, InputError, RunSpec, bundled, cores, home, make_spec, nearest, read_claims, slug, spec_hash, write_text
-from .data import data_fingerprint
+from .data import data_fingerprint, visible
 from .models import find_model, model_fingerprint
 
 # %% ../nbs/70_runner.ipynb #fc0435ef
@@ -279,9 +279,14 @@ def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: R
 def results_digest(reports: Path) -> str:
     "Names the content of all result files of a folder, and the code that reads them."
     import senticompare
+    from senticompare.results import files_of
 
     parts = [p.read_bytes() for p in (template("55_summary"), *sorted(Path(senticompare.__file__).parent.glob("*.py")))]
-    parts += [str(p.relative_to(reports)).encode() + p.read_bytes() for p in sorted([*reports.rglob("*--*.json"), *reports.rglob("*--*.predictions.parquet")])]
+    results = [p for ending in (".json", ".predictions.parquet") for p in files_of(reports, ending) if p.name != "leaderboard.json"]
+    return _digest_of([*parts, *(os.fsencode(p.relative_to(reports)) + p.read_bytes() for p in results)])
+
+
+def _digest_of(parts: Sequence[bytes]) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 # %% ../nbs/70_runner.ipynb #396a9acd
@@ -307,6 +312,12 @@ def write_html(notebook: Path, out: Path, title: str) -> Path:
     return out
 
 # %% ../nbs/70_runner.ipynb #f140a2aa
+def _written(reports: Path) -> str:
+    "Names the content of a summary's files as they are now: one that was edited or emptied since is made again."
+    outputs = [reports / n for n in ("summary.ipynb", "summary.html", "leaderboard.json", "leaderboard.csv")]
+    return _digest_of([p.read_bytes() if p.is_file() else b"" for p in outputs])
+
+
 def _read_board(reports: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((reports / "leaderboard.json").read_text(encoding="utf-8"))
     return found
@@ -326,7 +337,7 @@ def _execute_summary(out: Path, parameters: dict[str, Any]) -> None:
 # %% ../nbs/70_runner.ipynb #f140a2ac
 def summary_words(reports: Path) -> dict[str, Any]:
     "Title, note and claims that a folder's summary was last made with; the folder's name and nothing else where there is none."
-    words: dict[str, Any] = {"title": reports.resolve().name, "note": "", "claims": []}
+    words: dict[str, Any] = {"title": visible(reports.resolve().name), "note": "", "claims": []}
     try:
         made = json.loads((reports / "summary.ipynb").read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -344,8 +355,7 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
     marker = home() / "summaries" / f"{hashlib.sha256(str(reports.resolve()).encode()).hexdigest()[:16]}.json"
     shown = {"title": title, "note": note, "metric": metric, "claims": list(claims)}
     state = json.dumps({"results": results_digest(reports), "code": code_version(), **shown})
-    outputs = [reports / n for n in ("summary.ipynb", "summary.html", "leaderboard.json", "leaderboard.csv")]
-    if all(p.exists() for p in outputs) and marker.exists() and marker.read_text(encoding="utf-8") == state:
+    if marker.exists() and marker.read_text(encoding="utf-8") == state + _written(reports):
         return _read_board(reports)
     scratch = home() / "scratch" / f"summary-{os.getpid()}-{time.monotonic_ns()}"
     scratch.mkdir(parents=True)
@@ -356,5 +366,5 @@ def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy
         os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    write_text(marker, state)
+    write_text(marker, state + _written(reports))
     return _read_board(reports)

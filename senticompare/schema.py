@@ -53,10 +53,12 @@ _QUALITY: dict[str, Any] = {name: _SHARE for name in SHAPE["quality"]} | {
 }
 
 # %% ../nbs/49_schema.ipynb #49aa0011
+_SCALAR = {"type": ["number", "string", "boolean", "null"], "maximum": 1e15}
 _ROW = {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null", "array"]}}
 _ROWS = {"type": ["array", "null"], "items": _ROW}
 _TIMES = {f"latency_{p}_ci95_ms": _RANGE for p in ("p50", "p95", "p99")}
-_SPEED: dict[str, Any] = {n: _AMOUNT for n in SHAPE["speed"]} | _TIMES | {"batches": _ROWS, "latency_by_length": _ROWS}
+_CARD = {"type": ["object", "null"], "additionalProperties": {"type": ["number", "string", "boolean", "null", "object", "array"], "maximum": 1e15}}
+_SPEED: dict[str, Any] = {n: _AMOUNT for n in SHAPE["speed"]} | _TIMES | {"batches": _ROWS, "latency_by_length": _ROWS, "machine": _CARD}
 _MEMORY = {n: _AMOUNT for n in (*SHAPE["memory"], "deployed_mb", "infer_baseline_rss_mb")}
 _TRAINING: dict[str, Any] = {n: _AMOUNT for n in SHAPE["training"]} | {"history": _ROWS, "trials": _ROWS, "trainable_percent": {**_AMOUNT, "maximum": 100}}
 _COST: dict[str, Any] = {n: _AMOUNT for n in SHAPE["cost"]} | {"basis": _WORDS, "api_per_1k_queries_usd": _AMOUNT, "api": {"type": ["object", "null"]}}
@@ -104,7 +106,7 @@ _FIELDS: dict[str, Any] = {
     **{name: _block(_BLOCKS[name], names) for name, names in SHAPE.items()},
     "slices": _map(_map(_SLICE)),
     "gates": _map(_GATE),
-    "provenance": _block({"hardware": {"type": ["object", "null"]}, "packages": {"type": ["object", "null"]}}),
+    "provenance": _block({"hardware": {**_CARD, "additionalProperties": _SCALAR}, "packages": _CARD, "inputs": _CARD}),
 }
 
 # %% ../nbs/49_schema.ipynb #49aa0019
@@ -131,9 +133,15 @@ def _no_number(text: str) -> None:
 def read_json(text: str) -> Any:
     "The JSON value of a text; ValueError where it is none, NaN and infinities among them."
     try:
-        return json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if re.search(r"\\u[dD][89a-fA-F]", text):  # half of a pair would break whatever writes it again
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("half a character") from None
+    return value
 
 
 @cache

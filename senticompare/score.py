@@ -36,6 +36,8 @@ def read_weights(text: str) -> dict[str, float]:
         if name in weights:
             raise InputError(f"option --weights: {name} is given twice")
         weights[name] = float(number)
+        if weights[name] > 1e6:
+            raise InputError(f"option --weights: {name} is above a million; weights are shares of each other")
     if not sum(weights.values()):
         raise InputError("option --weights: all weights are 0; give one of them a positive number")
     return {name: w / sum(weights.values()) for name, w in weights.items()}

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['CHUNK', 'STATISTICS', 'RARE', 'mcnemar', 'pairwise_mcnemar', 'holm', 'holm_matrix', 'resampled_confusion',
            'accuracy_of', 'f1_macro_of', 'mcc_of', 'bca_interval', 'jackknife_values', 'exchange_p',
-           'pairwise_exchange', 'rank_intervals', 'chance_of_best', 'examples_to_separate', 'detectable_difference',
-           'Variance', 'variance_by_source', 'friedman', 'mean_ranks', 'critical_difference', 'bayesian_signed_rank']
+           'pairwise_exchange', 'rank_intervals', 'chance_of_best', 'fewest_disagreements', 'examples_to_separate',
+           'detectable_difference', 'Variance', 'variance_by_source', 'friedman', 'mean_ranks', 'critical_difference',
+           'bayesian_signed_rank']
 
 # %% ../nbs/46_significance.ipynb #3e762ce3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import ceil, log2, sqrt
 
 import numpy as np
 
@@ -225,6 +226,11 @@ def chance_of_best(resampled: np.ndarray) -> np.ndarray:
     return np.asarray((best / best.sum(1, keepdims=True)).mean(0))
 
 # %% ../nbs/46_significance.ipynb #f9d6ed78
+def fewest_disagreements(alpha: float = 0.05) -> int:
+    "Examples on which exactly one of two models must be right before the exact test can tell them apart at all: 2 · 0.5ⁿ is at most alpha."
+    return ceil(1 - log2(alpha))
+
+
 def examples_to_separate(difference: float, disagreement: float, alpha: float = 0.05, power: float = 0.8) -> float:
     """Examples that McNemar's test needs to show a difference of accuracy (Connor 1987); infinite when there is none.
 
@@ -235,7 +241,8 @@ def examples_to_separate(difference: float, disagreement: float, alpha: float = 
     if difference == 0:
         return float("inf")
     z_alpha, z_power = norm.ppf(1 - alpha / 2), norm.ppf(power)
-    return float(((z_alpha * sqrt(disagreement) + z_power * sqrt(max(disagreement - difference**2, 0.0))) / difference) ** 2)
+    normal = ((z_alpha * sqrt(disagreement) + z_power * sqrt(max(disagreement - difference**2, 0.0))) / difference) ** 2
+    return float(max(normal, fewest_disagreements(alpha) / disagreement))
 
 
 def detectable_difference(n: int, disagreement: float, alpha: float = 0.05, power: float = 0.8) -> float:
