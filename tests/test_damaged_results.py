@@ -185,3 +185,147 @@ def test_a_summary_with_odd_parameters(reports, capfd, parameters):
     status = run_command(["report", "--reports", str(reports), "--format", "json"])
     err = capfd.readouterr().err
     assert status in (0, 2) and "Traceback" not in err and (status == 0 or "summary.ipynb" in err), err
+
+
+def edited(folder: Path, run: str, change) -> Path:
+    path = next(folder.glob(f"{run}*.json"))
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    return path
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "mcc"])
+def test_every_tested_figure_is_that_of_the_predictions(reports, name):
+    edited(reports, "tfidf", lambda r: r["quality"].update({name: 0.9321}))
+    with pytest.raises(InputError, match=f"{name} .*the result states 0.9321"):
+        everything_shown(reports)
+
+
+def test_predictions_are_checked_wherever_their_result_stands(reports):
+    result, table = next(reports.glob("tfidf*.json")), next(reports.glob("tfidf*.predictions.parquet"))
+    rewritten(lambda f: f.assign(prediction=f["label"]))(table)
+    result.rename(reports / "renamed.json")
+    with pytest.raises(InputError, match="damaged predictions"):
+        everything_shown(reports)
+
+
+def test_predictions_without_a_result_and_twins_are_named(reports, tmp_path):
+    result, table = next(reports.glob("tfidf*.json")), next(reports.glob("tfidf*.predictions.parquet"))
+    shutil.copytree(reports, tmp_path / "twin")
+    result.unlink()
+    with pytest.raises(InputError, match="predictions without their result"):
+        read_results(reports)
+    twin = tmp_path / "twin"
+    (twin / "inside").mkdir()
+    shutil.copy(twin / table.name, twin / "inside")
+    with pytest.raises(InputError, match="stand twice"):
+        everything_shown(twin)
+    (twin / "inside" / table.name).unlink()
+    shutil.copy(twin / result.name, twin / result.name.replace("--s1", "--s2"))
+    with pytest.raises(InputError, match="one of the files must go"):
+        read_results(twin)
+
+
+def test_linked_folders_are_read_once(reports, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "linked").symlink_to(reports)
+    (reports / "around").symlink_to(tmp_path / "all")
+    assert len(read_results(tmp_path / "all")) == 3
+
+
+def test_an_edited_summary_is_made_again(reports, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
+    command = ["report", "--reports", str(reports), "--format", "md"]
+    assert run_command(command) == 0
+    right, made = (reports / "leaderboard.md").read_text(), (reports / "summary.html").stat().st_mtime_ns
+    assert run_command(command) == 0 and (reports / "summary.html").stat().st_mtime_ns == made  # nothing changed: nothing is made
+    for name, content in (("leaderboard.json", '[{"accuracy": 0.999}]'), ("summary.html", "")):
+        (reports / name).write_text(content)
+        assert run_command(command) == 0, capfd.readouterr().err
+        assert (reports / "leaderboard.md").read_text() == right and (reports / "summary.html").stat().st_size > 100_000
+
+
+def test_names_are_text_everywhere(reports, monkeypatch):
+    hostile = "models/<img src=x onerror=alert(8)>|**b**\u202e"
+    for path in reports.glob("*--full--*.json"):
+        path.write_text(path.read_text().replace('"model": "all-MiniLM-L6-v2"', f'"model": {json.dumps(hostile)}'))
+    results = read_results(reports)
+    predictions = read_predictions(reports, results)
+    text = paper(results, predictions, "rep<script>alert(3)</script>")
+    for shown in (text, summary_shown(reports, monkeypatch)):
+        assert "onerror" in shown
+        for live in ("<img", "\u202e", "<script>alert", "onerror=alert(8)>|**b**\ufffd · full ("):  # the last: in a sentence, where Markdown would read it
+            assert live not in shown, shown[shown.index(live) - 200 :][:400]
+
+
+def test_the_title_of_a_suite_is_text():
+    from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+    from senticompare.data import markdown_text
+
+    shown = markdown2html_mistune(f"## {markdown_text('<script>alert(1)</script> **b** [a](javascript:alert(1))')}")
+    assert "<script" not in shown and "<strong" not in shown and "<a " not in shown.replace('<a class="anchor-link"', "")
+
+
+def test_two_datasets_with_one_test_are_told_apart(reports):
+    """One name of a run on two datasets: what each was trained on must stand with it."""
+    for path in [*reports.glob("*--full--*.json"), *reports.glob("*--full--*.parquet")]:
+        other = reports / path.name.replace("--reviews--", "--others--")
+        other.write_bytes(path.read_bytes())
+    edited(reports, "*--others", lambda r: (r.update(run_id=r["run_id"].replace("--reviews--", "--others--")), r["spec"].update(dataset="others")))
+    results = read_results(reports)
+    board = leaderboard(results, read_predictions(reports, results))
+    labels = [row["run"] for row in ranking_rows(board)]
+    assert len(set(labels)) == len(labels) == 4 and all("reviews" in n or "others" in n for n in labels)
+
+
+def test_a_recommendation_claims_no_test_that_was_not_made(reports):
+    results = read_results(reports)
+    predictions = read_predictions(reports, results)
+    alone = recommend(results, predictions, {"max_size_mb": 50.0})
+    assert alone.run_id.startswith("tfidf") and "the only run that fits" in alone.why
+    nothing = recommend(results, predictions, {"max_cost_per_1k": 1.0})
+    assert nothing.run_id is None and nothing.nearest is None
+    failed = [{**r, "status": "failed", "error": "x"} for r in results]
+    assert "no run was completed" in recommend(failed, {}, {}).why
+
+
+def test_the_power_sentence_keeps_to_the_exact_test():
+    from scipy.stats import binomtest
+
+    from senticompare.significance import detectable_difference, examples_to_separate, fewest_disagreements
+
+    for alpha in (0.05, 0.01, 0.05 / 28):
+        n = fewest_disagreements(alpha)
+        assert binomtest(0, n).pvalue <= alpha < binomtest(0, n - 1).pvalue
+    assert detectable_difference(5, 1.0) == float("inf") and examples_to_separate(1.0, 1.0) == 6
+    assert detectable_difference(1000, 0.002) == float("inf")
+
+
+@pytest.mark.parametrize(
+    "run, change",
+    [
+        ("tfidf", lambda r: r["speed"].update(machine="x")),
+        ("tfidf", lambda r: r["provenance"].update(inputs=[1])),
+        ("tfidf", lambda r: r["provenance"]["hardware"].update(threads=10**20)),
+        ("tfidf", lambda r: r["spec"].update(model="\ud800")),
+        ("tfidf", lambda r: r["data"].update(classes=["a", "a", "b"])),
+        ("tfidf", lambda r: r["quality"].update(accuracy_ci95=[0.9, 0.1])),
+    ],
+)
+def test_what_used_to_break_a_reader(reports, run, change):
+    path = edited(reports, run, change)
+    with pytest.raises(InputError, match="damaged") as e:
+        everything_shown(reports)
+    assert path.stem in str(e.value)
+
+
+def test_a_key_that_stands_twice_is_an_error(tmp_path):
+    from senticompare.config import read_yaml
+
+    (tmp_path / "x.yaml").write_text("runs: 1\nother: {a: 1}\nruns: 2\n")
+    with pytest.raises(InputError, match=r"x\.yaml.*line 3: the key 'runs' stands twice"):
+        read_yaml(tmp_path / "x.yaml")
+    (tmp_path / "x.yaml").write_text("base: &b {a: 1, c: 2}\nmore: {<<: *b, a: 3}\n")
+    assert read_yaml(tmp_path / "x.yaml")["more"] == {"a": 3, "c": 2}
