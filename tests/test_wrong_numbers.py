@@ -169,3 +169,21 @@ def test_a_report_keeps_the_words_of_the_suite(tmp_path):
     shutil.copytree(PUBLISHED, tmp_path / "quickstart")
     words = summary_words(tmp_path / "quickstart")
     assert words["title"] != "quickstart" and words["note"] and summary_words(tmp_path) == {"title": tmp_path.name, "note": "", "claims": []}
+
+
+def test_what_was_seen_is_told_by_content_not_by_name(tmp_path, cli):
+    """The same file under another name was seen; another file under the same name was not."""
+    words = (("splendid", "good"), ("dreadful", "bad"))
+    rows = [f"{word} number {i} of its kind,{label}" for i in range(100) for word, label in words]
+    others = [f"{word} thing of day {i},{label}" for i in range(100) for word, label in words]
+    for folder, name, content in (("", "mine.csv", rows), ("", "copy.csv", rows), ("other", "mine.csv", others)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text("text,label\n" + "\n".join(content) + "\n")
+    trained = cli("train", "--model", "tfidf", "--method", "baseline", "--dataset", "mine.csv", "--test-size", "20", "--output-dir", "c")
+    assert trained.returncode == 0, trained.stderr
+    copy, other = (cli("evaluate", "--checkpoint", "c", "--dataset", name) for name in ("copy.csv", "other/mine.csv"))
+    assert "20 test examples" in copy.stdout and "left out" in copy.stderr
+    assert "left out" not in other.stderr and other.returncode == 0, other.stderr
+    (tmp_path / "mine.csv").unlink()
+    lost = cli("evaluate", "--checkpoint", "c", "--dataset", "other/mine.csv")
+    assert lost.returncode == 0 and "could not be left out" in lost.stderr
