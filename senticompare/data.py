@@ -582,7 +582,7 @@ def _sizes_of(spec: RunSpec, total: int, carve_test: bool, carve_val: bool) -> l
     if carve_test:
         sizes.append(("test", spec.test_size or max(2, total // 5)))
     if carve_val:
-        sizes.append(("validation", spec.val_size or default_val_size(spec.train_size or total)))
+        sizes.append(("validation", spec.val_size or default_val_size(min(spec.train_size or total, total))))
     return [*sizes, ("train", spec.train_size)]
 
 
