@@ -494,6 +494,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.plots.LiveCurve.__call__': ('plots.html#livecurve.__call__', 'senticompare/plots.py'),
                                     'senticompare.plots.LiveCurve.__init__': ('plots.html#livecurve.__init__', 'senticompare/plots.py'),
                                     'senticompare.plots._short_p': ('plots.html#_short_p', 'senticompare/plots.py'),
+                                    'senticompare.plots._whole': ('plots.html#_whole', 'senticompare/plots.py'),
                                     'senticompare.plots.chart_label': ('plots.html#chart_label', 'senticompare/plots.py'),
                                     'senticompare.plots.confusion_chart': ('plots.html#confusion_chart', 'senticompare/plots.py'),
                                     'senticompare.plots.critical_difference_chart': ( 'plots.html#critical_difference_chart',

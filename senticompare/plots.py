@@ -125,7 +125,7 @@ def learning_curve(history: Sequence[dict[str, Any]], title: str = "Learning cur
         points = [(h["step"], h[key]) for h in history if key in h]
         fig.add_trace(go.Scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode="lines+markers", line={"dash": dash}), secondary_y=second)
     fig.update_xaxes(title="step").update_yaxes(title="loss", secondary_y=False).update_yaxes(title="macro-F1", secondary_y=True)
-    return style(fig, title, "training loss is the mean since the last point")
+    return style(fig, title, "training loss is the mean since the last point; the other curves are of the validation set")
 
 # %% ../nbs/62_plots.ipynb #f5a3474d
 class LiveCurve:
@@ -278,6 +278,11 @@ def named_rows(fig: Any, names: Sequence[str], numbered: bool = True) -> Any:
     return fig.update_layout(margin={"l": 24, "r": 8, "b": 16})
 
 # %% ../nbs/62_plots.ipynb #db1eb7fa
+def _whole(blocks: Sequence[dict[str, Any]]) -> int:
+    "Size of the test set that slices were cut from: a kind of slice that covers all of it adds up to it."
+    return max((sum(cell["n"] for cell in group.values()) for b in blocks for group in b.values()), default=0)
+
+
 def slices_chart(rows: Sequence[dict[str, Any]], sliced: dict[str, dict[str, Any]]) -> Any:
     "Accuracy per slice (rows, with their sizes) and run (columns, best first); `sliced` holds each run's `slices` block by run id."
     import plotly.graph_objects as go
@@ -289,7 +294,16 @@ def slices_chart(rows: Sequence[dict[str, Any]], sliced: dict[str, dict[str, Any
     ranks, look = [str(i) for i in range(1, len(rows) + 1)], {"texttemplate": "%{z:.2f}", "colorscale": "Blues", "showscale": False, "xgap": 1, "ygap": 18}
     heat = go.Heatmap(z=values, x=ranks, y=labels, customdata=[[chart_label(r) for r in rows]] * len(labels), **look)
     heat.hovertemplate = "%{customdata}<br>%{y}: %{z:.3f}<extra></extra>"
-    return named_rows(style(go.Figure(heat), "Accuracy by slice", "a column for each rank; small slices say little", 100 + ROW * len(labels)), labels, False)
+    return named_rows(
+        style(
+            go.Figure(heat),
+            "Accuracy by slice",
+            f"{_whole(blocks):,} test examples; a column for each rank; point estimates: small slices say little",
+            100 + ROW * len(labels),
+        ),
+        labels,
+        False,
+    )
 
 # %% ../nbs/62_plots.ipynb #b20d95e4
 def memory_chart(rows: Sequence[dict[str, Any]], memory: dict[str, dict[str, Any]]) -> Any:
@@ -304,7 +318,7 @@ def memory_chart(rows: Sequence[dict[str, Any]], memory: dict[str, dict[str, Any
             fig.add_trace(go.Bar(name=name, y=[n for n, v in found if v], x=[v for _, v in found if v], orientation="h"))
     fig.update_layout(barmode="group").update_xaxes(title="MB (peak resident memory)")
     fig.update_yaxes(categoryorder="array", categoryarray=[chart_label(r) for r in rows][::-1], automargin=True)
-    return style(fig, "Memory", "peaks of the process as the kernel counts them; what was not measured has no bar", 170 + 55 * len(rows))
+    return style(fig, "Memory", "peaks of the process as the kernel counts them, one measurement each; what was not measured has no bar", 170 + 55 * len(rows))
 
 # %% ../nbs/62_plots.ipynb #c5e7d1a8
 def rank_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
@@ -325,7 +339,7 @@ def _short_p(p: float) -> str:
     return "<.001" if p < 0.001 else "1" if p >= 0.9995 else f"{p:.3f}".lstrip("0")
 
 
-def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05, pairs: int | None = None) -> Any:
+def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05, pairs: int | None = None, test_size: int | None = None) -> Any:
     "Which pairs can be told apart: p-values corrected over `pairs` pairs, shape (runs, runs), in ranking order; filled cells are below alpha."
     import plotly.graph_objects as go
 
@@ -338,6 +352,7 @@ def significance_chart(labels: Sequence[str], p: Any, alpha: float = 0.05, pairs
     ranks = [str(i) for i in range(1, count + 1)]
     heat = go.Heatmap(z=shade, x=ranks, y=ranks, text=text, **look)
     note = f"p-values corrected for all {pairs or count * (count - 1) // 2} pairs (Holm); filled: can be told apart at {alpha:.0%}, grey: a tie"
+    note = f"{test_size:,} test examples; {note}" if test_size else note
     return named_rows(style(go.Figure(heat), "Which pairs differ", note, 100 + ROW * count), names)
 
 # %% ../nbs/62_plots.ipynb #4a7e20c9
@@ -366,7 +381,9 @@ def radar_chart(rows: Sequence[dict[str, Any]], most: int = 5) -> Any:
     for r in shown:
         fig.add_trace(go.Scatterpolar(r=[scaled(n, r) for n in [*names, names[0]]], theta=[*names, names[0]], name=chart_label(r), mode="lines+markers"))
     fig.update_layout(polar={"radialaxis": {"range": [0, 1]}, "bgcolor": "rgba(0,0,0,0)"})
-    return style(fig, "Profiles", f"the {len(shown)} best runs on fixed scales from 0 (worst) to 1 (best), outside is better", 520)
+    return style(
+        fig, "Profiles", f"the {len(shown)} best runs on fixed scales from 0 (worst) to 1 (best), outside is better; point estimates, no intervals", 520
+    )
 
 # %% ../nbs/62_plots.ipynb #46139c01
 IMAGE_FORMATS = ("png", "svg", "pdf")
