@@ -537,7 +537,7 @@ def predict(
     checkpoint: Checkpoint,
     text: Annotated[list[str] | None, typer.Argument(help="Texts.")] = None,
     file: Annotated[Path | None, typer.Option(help="One text a line; - reads standard input.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="On a CPU in bfloat16, close calls again in float32: the same labels, probabilities to .01.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="On a CPU in bfloat16, close calls again in float32: the same labels, probabilities to .02.")] = False,
     as_json: AsJson = False,
 ) -> None:
     "Labels and probabilities of texts."
