@@ -12,6 +12,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def quality_of(labels, answers):
+    """The figures that a result's predictions must give."""
+    from sklearn.metrics import f1_score, matthews_corrcoef
+
+    from senticompare.metrics import wilson
+
+    hits = int((labels == answers).sum())
+    figures = {"accuracy": hits / len(labels), "accuracy_ci95": list(wilson(hits, len(labels)))}
+    return {**figures, "f1_macro": float(f1_score(labels, answers, average="macro")), "mcc": float(matthews_corrcoef(labels, answers))}
+
+
 def make_up(folder, runs):
     """Write `runs` result files with predictions; nothing in them was measured."""
     import numpy as np
@@ -27,8 +38,8 @@ def make_up(folder, runs):
         frame = frames[base["run_id"]].copy()
         changed = chance.random(len(frame)) < 0.1
         frame.loc[changed, "prediction"] = chance.integers(0, 3, int(changed.sum()))
-        accuracy = float((frame["label"] == frame["prediction"]).mean())
-        made = {**base, "run_id": run_id, "spec": {**base["spec"], "seed": i}, "quality": {**base["quality"], "accuracy": accuracy}}
+        figures = quality_of(frame["label"].to_numpy(), frame["prediction"].to_numpy())
+        made = {**base, "run_id": run_id, "spec": {**base["spec"], "seed": i}, "quality": {**base["quality"], **figures}}
         (folder / f"{run_id}.json").write_text(json.dumps(made))
         frame.to_parquet(folder / f"{run_id}.predictions.parquet", index=False)
 
