@@ -747,6 +747,7 @@ def recommend(
 ) -> None:  # fmt: skip
     "The model to ship under limits, and why the others are not."
     from senticompare.compare import leaderboard_row
+    from senticompare.cost import with_prices
     from senticompare.recommend import recommend as choose
     from senticompare.results import read_predictions, read_results
 
@@ -757,7 +758,7 @@ def recommend(
     for name, value in asked.items():
         if not value > 0:
             raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
-    found = _of_dataset(read_results(reports), dataset)
+    found = _of_dataset(with_prices(read_results(reports)), dataset)
     accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences is not None else []
     if licences is not None and not accepted:
         raise InputError("option --licences: no licence is named; leave it out to accept any")

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'test_key', 'right_answers', 'rank_results', 'tie_groups', 'aligned', 'Paired', 'separation', 'paired',
-           'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'OverDatasets', 'over_datasets', 'claim_rows',
-           'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
+           'deployed_mb', 'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'OverDatasets', 'over_datasets',
+           'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .config import METHODS, InputError, atomic_path, nearest, slug, write_text
+from .cost import with_prices
 from .data import markdown_text, visible
 from .metrics import wilson
 from .results import read_predictions, read_results
@@ -125,7 +126,13 @@ def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") ->
     return Paired(tie_groups(p), rank_intervals(resampled).tolist(), chances, p)
 
 # %% ../nbs/61_compare.ipynb #3eb117cd
-def _size(r: dict[str, Any]) -> float | None:
+def _machine(r: dict[str, Any]) -> str | None:
+    h = r["provenance"].get("hardware") or {}
+    return f"{h.get('gpu') or h.get('cpu')}, {h.get('threads')} threads" if h else None
+
+
+def deployed_mb(r: dict[str, Any]) -> float | None:
+    "Megabytes on disk that a run's checkpoint and its base model take; None where an older result measured the checkpoint alone."
     before = None if METHODS[r["spec"]["method"]].needs_base else r["memory"]["artifact_mb"]  # older results measured the checkpoint alone
     found: float | None = r["memory"].get("deployed_mb", before)
     return found
@@ -143,9 +150,9 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "f1": quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
         "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
-        "timing_steady": (speed.get("machine") or {}).get("steady"),
+        "timing_steady": (speed.get("machine") or {}).get("steady"), "timing_machine": _machine(r),
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
-        "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": _size(r),
+        "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": deployed_mb(r),
         "training_time_hours": None if seconds is None else round(seconds / 3600, 6), "trainable_percent": training["trainable_percent"],
         "inference_cost_per_1m_tokens": cost["per_1m_tokens_usd"],
     }  # fmt: skip
@@ -310,7 +317,7 @@ def claim_rows(claims: Sequence[dict[str, Any]], results: Sequence[dict[str, Any
 # %% ../nbs/61_compare.ipynb #9d634c8e
 def load_leaderboard(folder: Path, metric: str = "accuracy", weights: dict[str, float] | None = None) -> list[dict[str, Any]]:
     "The leaderboard of a reports folder."
-    results = read_results(folder)
+    results = with_prices(read_results(folder))
     return leaderboard(results, read_predictions(folder, results), metric, weights)
 
 

@@ -42,7 +42,7 @@ class Sources:
         return [f"[^{i}]: {note}" for i, note in enumerate(self.notes, 1)]
 
 # %% ../nbs/64_paper.ipynb #729eb6c1
-SETTINGS = ("learning_rate", "batch_size", "epochs", "lora_r", "max_length")  # what the methods table states
+SETTINGS = ("learning_rate", "batch_size", "epochs", "lora_r", "target_modules", "max_length")  # what the methods table states
 
 
 def _introduction(ranked: list[dict[str, Any]], s: Sources) -> list[str]:
@@ -64,7 +64,7 @@ def _methods(ranked: list[dict[str, Any]], names: dict[str, str], s: Sources) ->
         method = METHODS[r["spec"]["method"]]
         stated = SETTINGS if method.trains else () if method.name == "baseline" else ("max_length",)
         used = _settings_used(r)
-        settings = ", ".join(f"{n} {used[n]:g}" for n in stated if used.get(n) is not None)
+        settings = ", ".join(f"{n} {markdown_text(used[n]) if isinstance(used[n], str) else f'{used[n]:g}'}" for n in stated if used.get(n) is not None)
         figures = [s.cite(r, f"training.{f}", "{:,.0f}") if method.trains else "–" for f in ("trainable_params", "train_time_s")]
         lines.append(f"| {names[r['run_id']]} | {method.summary} | {settings or '–'} | " + " | ".join(figures) + " |")
     measured = "Latency, throughput and memory were measured in a process of its own on the texts of the test set."

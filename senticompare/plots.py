@@ -236,14 +236,26 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
         fig.add_trace(go.Scatter(x=x, y=[chart_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
                                  marker={"size": 11, "symbol": group % 20, "color": COLOURS[(group - 1) % len(COLOURS)]}))  # fmt: skip
     fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[chart_label(r) for r in rows][::-1], automargin=True)
-    return style(fig, "Accuracy", f"{test_size:,} test examples; bars are 95 % Wilson intervals; runs of one group are not separable", 150 + 40 * len(rows))
+    return style(
+        fig, "Accuracy", f"{test_size:,} test examples; bars are 95 % Wilson intervals; runs of one group are not separable from its best", 150 + 40 * len(rows)
+    )
 
 # %% ../nbs/62_plots.ipynb #5f21c0d8
 def unsteady(rows: Sequence[dict[str, Any]]) -> str:
-    "A sentence that names the leaderboard rows whose timings are unsteady; empty when none is."
+    "Sentences that name the leaderboard rows whose timings are unsteady, or not of one machine; empty when there is nothing to say."
     several = len({r["dataset"] for r in rows}) > 1
     names = [run_label(r) + (f" · {r['dataset']}" if several else "") for r in rows if r.get("timing_steady") is False]
-    return f"Unsteady timings (the machine's own speed moved by more than 10 % while they were taken): {', '.join(dict.fromkeys(names))}." if names else ""
+    warnings = (
+        [f"Unsteady timings (the machine's own speed moved by more than 10 % while they were taken): {', '.join(dict.fromkeys(names))}."] if names else []
+    )
+    machines: dict[str, list[str]] = {}
+    for r in rows:
+        if r.get("timing_machine") and r["method"] != "baseline":
+            machines.setdefault(visible(r["timing_machine"]), []).append(run_label(r))
+    if len(machines) > 1:
+        where = "; ".join(f"{machine}: {', '.join(dict.fromkeys(runs))}" for machine, runs in machines.items())
+        warnings.append(f"Timed on different machines or threads, which latencies should not be compared across: {where}.")
+    return " ".join(warnings)
 
 # %% ../nbs/62_plots.ipynb #883d8e36
 def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:

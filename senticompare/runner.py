@@ -279,11 +279,13 @@ def run_plan(plan: Sequence[Planned], reports: Path, workers: int = 1, report: R
 def results_digest(reports: Path) -> str:
     "Names the content of all result files of a folder, and the code that reads them."
     import senticompare
+    from senticompare.cost import price_file
     from senticompare.results import files_of
 
     parts = [p.read_bytes() for p in (template("55_summary"), *sorted(Path(senticompare.__file__).parent.glob("*.py")))]
     results = [p for ending in (".json", ".predictions.parquet") for p in files_of(reports, ending) if p.name != "leaderboard.json"]
-    return _digest_of([*parts, *(os.fsencode(p.relative_to(reports)) + p.read_bytes() for p in results)])
+    priced = price_file()
+    return _digest_of([*parts, priced.read_bytes() if priced else b"", *(os.fsencode(p.relative_to(reports)) + p.read_bytes() for p in results)])
 
 
 def _digest_of(parts: Sequence[bytes]) -> str:

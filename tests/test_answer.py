@@ -72,8 +72,9 @@ def test_recommendation_is_among_the_tied_and_has_a_reason_for_every_other_run(f
     found = recommend(results, predictions, {})
     first = {r["run_id"] for r in board if r["tie_group"] == 1}
     assert found.run_id in first
-    cheapest = min((r for r in results if r["run_id"] in first), key=lambda r: r["speed"]["latency_p50_ms"])
-    assert found.run_id == cheapest["run_id"] and set(found.others) == {r["run_id"] for r in results} - {found.run_id}
+    latency = {r["run_id"]: r["speed"]["latency_p50_ms"] for r in results}
+    quick = [r["run_id"] for r in board if r["tie_group"] == 1 and latency[r["run_id"]] <= 1.15 * min(latency[n] for n in first)]
+    assert found.run_id == quick[0] and set(found.others) == {r["run_id"] for r in results} - {found.run_id}
     none = recommend(results, predictions, {"max_memory_mb": 1.0})
     assert none.run_id is None and none.nearest and all("over 1 MB" in why for why in none.others.values())
 

@@ -329,3 +329,23 @@ def test_a_key_that_stands_twice_is_an_error(tmp_path):
         read_yaml(tmp_path / "x.yaml")
     (tmp_path / "x.yaml").write_text("base: &b {a: 1, c: 2}\nmore: {<<: *b, a: 3}\n")
     assert read_yaml(tmp_path / "x.yaml")["more"] == {"a": 3, "c": 2}
+
+
+def test_sizes_of_older_results_are_judged(reports):
+    """The leaderboard knew the size of a result that measured the checkpoint alone; the limits did not."""
+    for path in reports.glob("tfidf*.json"):
+        value = json.loads(path.read_text())
+        value["memory"].pop("deployed_mb", None)
+        path.write_text(json.dumps(value))
+    results = read_results(reports)
+    assert recommend(results, read_predictions(reports, results), {"max_size_mb": 50.0}).run_id.startswith("tfidf")
+
+
+def test_prices_given_later_are_used(reports, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["recommend", "--reports", str(reports), "--max-cost-per-1k", "1"]
+    assert run_command(command) == 1
+    (tmp_path / "prices.yaml").write_text("machines: [{match: EPYC, hourly_usd: 0.1}]\n")
+    capfd.readouterr()
+    assert run_command(command) == 0
+    assert "USD for 1,000 queries" in capfd.readouterr().out
