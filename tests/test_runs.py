@@ -33,6 +33,7 @@ MEASURED = (
     "throughput_tokens_per_sec",
     "memory_allocated_mb",
     "training_time_hours",
+    "timing_steady",
     "score",  # weighs times
 )
 KILLS = int(os.environ.get("SENTICOMPARE_KILLS") or 1)
