@@ -16,6 +16,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from .config import METHODS, InputError, RunSpec, atomic_path, launched, pick_device, write_text
 from .data import Splits
+from .dropout import QuickDropout
 from .inference import multiplies_bfloat16
 from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
 from .tuning import Watcher, trainable_model
@@ -253,6 +255,11 @@ class RecipeTrainer(Trainer):  # type: ignore[misc]
         order = LengthBatches([len(r["input_ids"]) for r in rows], group, arguments.seed)
         next(c for c in self.callback_handler.callbacks if isinstance(c, Averaging)).order = order
         return order
+
+    def training_step(self, *args: Any, **options: Any) -> Any:
+        "Trainer's own step; on the CPU with masks of dropout that are drawn quickly."
+        with QuickDropout() if self.args.device.type == "cpu" else nullcontext():
+            return super().training_step(*args, **options)
 
     def create_optimizer(self, model: Any = None) -> Any:
         "Trainer's own optimiser, with a rate for each layer."
