@@ -26,6 +26,7 @@ import typer
 
 from . import __version__
 from senticompare.config import (
+    CHOICES,
     METHODS,
     InputError,
     RunSpec,
@@ -79,8 +80,8 @@ def _global(
     verbose: Annotated[bool, typer.Option("--verbose", help="Tracebacks and library messages.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Version and exit.")] = False,
 ) -> None:
-    if device not in (known := ("auto", "cuda", "mps", "cpu")):
-        raise InputError(f"option --device: unknown value {device!r}{nearest(device, known)}")
+    if device not in CHOICES["device"]:
+        raise InputError(f"option --device: unknown value {device!r}{nearest(device, CHOICES['device'])}")
     _state.update(device=device, verbose=verbose)
 
 
@@ -734,6 +735,23 @@ def _of_dataset(results: list[dict[str, Any]], dataset: str | None) -> list[dict
     return [r for r in results if dataset is None or slug(str(r["spec"]["dataset"])) == slug(dataset)]
 
 
+def _limits(**given: float | None) -> dict[str, float]:
+    "The limits that were given; InputError for one that is not above 0."
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name, value in asked.items():
+        if not value > 0:
+            raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
+    return asked
+
+
+def _accepted(licences: str | None) -> list[str]:
+    "Accepted licences in lower case, none for any; InputError when an empty list is given."
+    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences is not None else []
+    if licences is not None and not accepted:
+        raise InputError("option --licences: no licence is named; leave it out to accept any")
+    return accepted
+
+# %% ../nbs/72_cli.ipynb #17ec8636
 @app.command()
 def recommend(
     reports: Reports = Path("reports"),
@@ -753,16 +771,9 @@ def recommend(
 
     if metric not in (known := ("accuracy", "f1_macro", "mcc")):
         raise InputError(f"option --metric: {metric!r} has no paired test{nearest(metric, known)}")
-    limits = {"max_latency_p95_ms": max_latency_p95_ms, "max_memory_mb": max_memory_mb, "max_size_mb": max_size_mb, "max_cost_per_1k": max_cost_per_1k}
-    asked = {name: value for name, value in limits.items() if value is not None}
-    for name, value in asked.items():
-        if not value > 0:
-            raise InputError(f"option --{name.replace('_', '-')}: {value:g} is not a limit; give a number above 0")
+    asked = _limits(max_latency_p95_ms=max_latency_p95_ms, max_memory_mb=max_memory_mb, max_size_mb=max_size_mb, max_cost_per_1k=max_cost_per_1k)
     found = _of_dataset(with_prices(read_results(reports)), dataset)
-    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences is not None else []
-    if licences is not None and not accepted:
-        raise InputError("option --licences: no licence is named; leave it out to accept any")
-    answer = choose(found, read_predictions(reports, found), asked, metric, accepted)
+    answer = choose(found, read_predictions(reports, found), asked, metric, _accepted(licences))
     if as_json:
         print(json.dumps(asdict(answer), indent=1))
     else:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'test_key', 'right_answers', 'rank_results', 'tie_groups', 'aligned', 'Paired', 'separation', 'paired',
-           'deployed_mb', 'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'OverDatasets', 'over_datasets',
-           'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
+           'machine_text', 'deployed_mb', 'leaderboard_row', 'leaderboard', 'by_budget', 'seed_rows', 'OverDatasets',
+           'over_datasets', 'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import json
@@ -126,9 +126,10 @@ def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") ->
     return Paired(tie_groups(p), rank_intervals(resampled).tolist(), chances, p)
 
 # %% ../nbs/61_compare.ipynb #3eb117cd
-def _machine(r: dict[str, Any]) -> str | None:
+def machine_text(r: dict[str, Any]) -> str | None:
+    "The processor or GPU that a run was made on, and its threads; None where that was not recorded."
     h = r["provenance"].get("hardware") or {}
-    return f"{h.get('gpu') or h.get('cpu')}, {h.get('threads')} threads" if h else None
+    return f"{h.get('gpu') or h.get('cpu', 'not recorded')}, {h.get('threads', '?')} threads" if h else None
 
 
 def deployed_mb(r: dict[str, Any]) -> float | None:
@@ -150,7 +151,7 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "f1": quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
         "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
-        "timing_steady": (speed.get("machine") or {}).get("steady"), "timing_machine": _machine(r),
+        "timing_steady": (speed.get("machine") or {}).get("steady"), "timing_machine": machine_text(r),
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
         "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": deployed_mb(r),
         "training_time_hours": None if seconds is None else round(seconds / 3600, 6), "trainable_percent": training["trainable_percent"],
@@ -200,9 +201,10 @@ def leaderboard(
             flat = leaderboard_row(r)
             rows.append({"rank": place, **found[r["run_id"]], "value": value, "score": composite_score(flat, weights), "test_set": key, **flat})
     repeated = Counter(_experiment(row["run_id"]) for row in rows)
+    datasets = Counter(test_set for test_set, _ in {(row["test_set"], row["dataset"]) for row in rows})
     for row in rows:
         row["many_seeds"] = repeated[_experiment(row["run_id"])] > 1
-        row["many_datasets"] = len({r["dataset"] for r in rows if r["test_set"] == row["test_set"]}) > 1
+        row["many_datasets"] = datasets[row["test_set"]] > 1
     shown = {row["run_id"] for row in rows}
     unranked = dict.fromkeys(("rank", "tie_group", "rank_ci95", "chance_of_best", "value", "score", "test_set"))
     return rows + [{**unranked, **leaderboard_row(r)} for r in results if r["run_id"] not in shown]
@@ -288,7 +290,7 @@ def _matched(claim: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[t
             groups.setdefault(f" ({slug(r['spec']['dataset'])}, {size:,} test examples)", []).append(r)
     return list(groups.items()) if len(groups) > 1 else [("", next(iter(groups.values()), []))]
 
-
+# %% ../nbs/61_compare.ipynb #4b7a0a98
 def _training_cost(results: Sequence[dict[str, Any]]) -> str:
     "Mean memory and time of training, of the runs that have them."
     peaks = [r["memory"]["train_peak_rss_mb"] for r in results if r["memory"]["train_peak_rss_mb"]]

@@ -82,11 +82,6 @@ def hourly_price(entry: dict[str, Any], path: Path) -> tuple[float, str]:
     return price, f"{price:.4g} USD an hour: {bought:g} USD over {years:g} years in use {share:.0%} of the time, {watts:g} W at {kwh:g} USD/kWh{as_of}"
 
 # %% ../nbs/48_cost.ipynb #9d1147fe
-def _read_yaml(path: Path) -> dict[str, Any]:
-    found = read_yaml(path) or {}
-    return _check_keys(found, path, {"machines", "api"})
-
-
 def _machine(entry: Any, path: Path) -> tuple[str, tuple[float, str]]:
     "What a machine's entry matches, in lower case, and its price."
     checked = _check_keys(entry, path, _RENTED | _BOUGHT)
@@ -98,10 +93,10 @@ def _machine(entry: Any, path: Path) -> tuple[str, tuple[float, str]]:
 # %% ../nbs/48_cost.ipynb #4953e287
 def load_prices(machine: dict[str, Any], path: Path | None = None) -> Prices:
     "Prices for a machine (`resources.hardware()`); empty without a file or a matching entry, InputError for a wrong file."
-    there = path if path and path.is_file() else None if path else price_file()
-    if there is None:
+    there = path or price_file()
+    if there is None or not there.is_file():
         return Prices()
-    found = _read_yaml(there)
+    found = _check_keys(read_yaml(there) or {}, there, {"machines", "api"})
     api = _check_keys(found["api"], there, _API) if found.get("api") else None
     if api:
         api = {**api, "usd_per_1m_tokens": _number(api, "usd_per_1m_tokens", there), "as_of": str(api.get("as_of") or "date not given")}
@@ -138,14 +133,16 @@ def price_file() -> Path | None:
 
 def with_prices(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     "Results with the costs that the price table gives for the machine each was measured on; those that have costs, and all without a table, as they are."
-    known: dict[str, Prices] = {}
-    found = []
-    for r in results:
-        machine = r["provenance"].get("hardware") or {}
-        if price_file() and r["status"] == "completed" and not r["cost"]["basis"]:
-            prices = known.setdefault(repr(machine), load_prices(machine))
-            block = cost_block(prices, r["speed"], r["training"]["train_time_s"])
-            reasons = {k: why for k, why in r["not_measured"].items() if block.get(k.removeprefix("cost.")) is None}
-            r = {**r, "cost": {**r["cost"], **block}, "not_measured": reasons}
-        found.append(r)
-    return found
+    if price_file() is None:
+        return list(results)
+    known: dict[str, Prices] = {}  # by machine: the table is read once for each, not for each run
+    return [_priced(r, known) if r["status"] == "completed" and not r["cost"]["basis"] else r for r in results]
+
+
+def _priced(r: dict[str, Any], known: dict[str, Prices]) -> dict[str, Any]:
+    machine = r["provenance"].get("hardware") or {}
+    if (name := repr(machine)) not in known:
+        known[name] = load_prices(machine)
+    block = cost_block(known[name], r["speed"], r["training"]["train_time_s"])
+    reasons = {k: why for k, why in r["not_measured"].items() if block.get(k.removeprefix("cost.")) is None}
+    return {**r, "cost": {**r["cost"], **block}, "not_measured": reasons}

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FILTERS', 'TABLE_STYLE', 'AXES', 'KINDS', 'NONE_PASS', 'Suite', 'load_suite', 'choices', 'matching', 'one_test_set',
            'by_weights', 'ranking_html', 'front_chart', 'texts_of', 'shown_texts', 'named', 'differences', 'browse',
-           'checkpoints', 'try_text', 'table_html', 'filter_panel', 'ranking_panel', 'tradeoff_panel', 'run_list',
-           'comparison_panel', 'predictions_panel', 'try_panel', 'dashboard']
+           'checkpoints', 'try_text', 'table_html', 'filter_panel', 'passing', 'ranking_panel', 'tradeoff_panel',
+           'run_list', 'comparison_panel', 'predictions_panel', 'try_panel', 'dashboard']
 
 # %% ../nbs/65_dashboard.ipynb #e8b0f6d1
 import html
@@ -22,8 +22,7 @@ import pandas as pd
 from .classifier import beside
 from .compare import leaderboard
 from .config import InputError, make_spec
-from .data import visible
-from .plots import COLOURS, milliseconds_text, run_label, style
+from .plots import COLOURS, escaped_html, label_among, milliseconds_text, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
 
@@ -216,8 +215,7 @@ def checkpoints(suite: Suite) -> dict[str, Path]:
 
 # %% ../nbs/65_dashboard.ipynb #5fc7a122
 def _name(suite: Suite, run_id: str) -> str:
-    row = _row(suite, run_id)
-    return run_label(row) + (f" · {row['dataset']}" if len({r["test_set"] for r in suite.rows}) > 1 else "")
+    return label_among(_row(suite, run_id), len({r["test_set"] for r in suite.rows}) > 1)
 
 
 def try_text(suite: Suite, text: str) -> pd.DataFrame:
@@ -241,9 +239,7 @@ def table_html(frame: pd.DataFrame, empty: str = "Nothing to show.") -> str:
     "A table as HTML, texts escaped and wrapped."
     if frame.empty:
         return f"<p>{html.escape(empty)}</p>"
-    frame = frame.map(lambda v: visible(v) if isinstance(v, str) else v)
-    table = frame.to_html(index=False, escape=True, border=0, na_rep="–")
-    return f'{TABLE_STYLE}<div style="overflow-x:auto" class="senticompare-table">{table}</div>'
+    return f'{TABLE_STYLE}<div style="overflow-x:auto" class="senticompare-table">{escaped_html(frame)}</div>'
 
 
 def _observe(action: Callable[[], None], *widgets: Any) -> None:
@@ -262,6 +258,11 @@ def filter_panel(suite: Suite) -> dict[str, Any]:
     return {name: w.SelectMultiple(options=o, rows=min(5, len(o)), description=name, layout=wide) for name, o in options.items() if len(o) > 1}
 
 
+def passing(suite: Suite, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    "The rows that the filters' widgets let through."
+    return matching(suite.rows, {name: widget.value for name, widget in filters.items()})
+
+
 def ranking_panel(suite: Suite, filters: dict[str, Any]) -> Any:
     "Weight sliders over a table that follows them."
     import ipywidgets as w
@@ -270,7 +271,7 @@ def ranking_panel(suite: Suite, filters: dict[str, Any]) -> Any:
     shown = w.HTML()
 
     def update() -> None:
-        rows, left = one_test_set(matching(suite.rows, {n: f.value for n, f in filters.items()}))
+        rows, left = one_test_set(passing(suite, filters))
         shown.value = ranking_html(by_weights(rows, {n: s.value for n, s in sliders.items() if s.value})) + f"<p>{left}</p>"
 
     _observe(update, *sliders.values(), *filters.values())
@@ -288,7 +289,7 @@ def tradeoff_panel(suite: Suite, filters: dict[str, Any]) -> Any:
     panel = w.VBox()
 
     def update() -> None:
-        rows, _ = one_test_set(matching(suite.rows, {n: f.value for n, f in filters.items()}))
+        rows, _ = one_test_set(passing(suite, filters))
         panel.children = (w.HBox([across, upright]), go.FigureWidget(front_chart(rows, across.value, upright.value)))
 
     _observe(update, across, upright, *filters.values())
@@ -302,7 +303,7 @@ def run_list(suite: Suite, filters: dict[str, Any], place: int, name: str) -> An
     chosen = w.Dropdown(description=name, layout=w.Layout(width="420px"))
 
     def narrow() -> None:
-        rows, kept = matching(suite.rows, {n: f.value for n, f in filters.items()}), chosen.value
+        rows, kept = passing(suite, filters), chosen.value
         chosen.options = [(f"{r['rank']} {run_label(r)} · {r['dataset']}", r["run_id"]) for r in rows]
         names = [r["run_id"] for r in rows]
         chosen.value = kept if kept in names else names[min(place, len(names) - 1)] if names else None

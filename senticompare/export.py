@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .classifier import CHECKPOINT, Classifier, load_classifier, read_checkpoint, trained_on, undamaged
-from .config import METHODS, InputError, make_spec, quiet, write_text
+from .config import METHODS, InputError, RunSpec, make_spec, quiet, write_text
 from .data import load_splits, markdown_text
 from .embed import Embedder, make_embedder, pool
 from .heads import HEADS, softmax
@@ -163,11 +163,10 @@ def _whole(auto: Any, folder: Path, **options: Any) -> Any:
     return model.eval()
 
 
-def _read_export(folder: Path, threads: int, options: dict[str, Any]) -> Classifier:
+def _read_export(folder: Path, spec: RunSpec, classes: tuple[str, ...], threads: int, options: dict[str, Any]) -> Classifier:
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-    spec, classes = read_checkpoint(folder)
-    about, spec = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8")), spec.resolved()
+    about = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8"))
     head = LogitsHead() if about["own_head"] else HEADS[str(spec.head)].load(folder)
     if about["to"] == "onnx":
         return Classifier(spec, classes, OnnxModel.load(folder, threads), head)
@@ -181,9 +180,10 @@ def _read_export(folder: Path, threads: int, options: dict[str, Any]) -> Classif
 def load_export(folder: Path, threads: int = 0, **options: Any) -> Classifier:
     "An exported folder as a classifier; `threads` are onnxruntime's, `options` those of transformers' `from_pretrained`; InputError when it is damaged."
     quiet()
-    if read_checkpoint(folder)[0].method == "baseline":  # open formats already: the export is the checkpoint
+    spec, classes = read_checkpoint(folder)
+    if spec.method == "baseline":  # open formats already: the export is the checkpoint
         return load_classifier(folder)
-    return undamaged(folder, lambda: _read_export(folder, threads, options))
+    return undamaged(folder, lambda: _read_export(folder, spec.resolved(), classes, threads, options))
 
 # %% ../nbs/71_export.ipynb #9129abaa
 def is_export(folder: Path) -> bool:

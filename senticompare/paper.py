@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .compare import leaderboard, seed_rows
+from .compare import leaderboard, machine_text, seed_rows
 from .config import METHODS, slug, write_text
 from .data import markdown_text
 from .plots import run_label, unsteady
@@ -79,12 +79,11 @@ def _settings_used(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _machine(result: dict[str, Any]) -> str:
-    about = result["provenance"]
-    h, code = about.get("hardware") or {}, about.get("code_version", "not recorded")
-    return markdown_text(f"Machine: {h.get('gpu') or h.get('cpu', 'not recorded')}, {h.get('threads', '?')} threads; code {code}.")
+    code = result["provenance"].get("code_version", "not recorded")
+    return markdown_text(f"Machine: {machine_text(result) or 'not recorded, ? threads'}; code {code}.")
 
 # %% ../nbs/64_paper.ipynb #d437c691
-def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences: Sequence[str], s: Sources) -> list[str]:
+def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], names: dict[str, str], sentences: Sequence[str], s: Sources) -> list[str]:
     by_id = {r["run_id"]: r for r in ranked}
     lines = ["## Results", "", " ".join(sentences), "", "| rank | ranks | tie group | run | accuracy | macro-F1 | p50, ms | memory, MB |", "| --- " * 8 + "|"]
     for row in rows:
@@ -92,9 +91,7 @@ def _results(ranked: list[dict[str, Any]], rows: list[dict[str, Any]], sentences
         figures = [s.cite(r, p, f) for p, f in (("quality.accuracy", "{:.3f}"), ("quality.f1_macro", "{:.3f}"), ("speed.latency_p50_ms", "{:.3g}"),
                                                 ("memory.infer_peak_rss_mb", "{:,.0f}"))]  # fmt: skip
         lines.append(
-            f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {markdown_text(run_label(row))} | "
-            + " | ".join(figures)
-            + " |"
+            f"| {row['rank']} | {row['rank_ci95'][0]}–{row['rank_ci95'][1]} | {row['tie_group']} | {names[row['run_id']]} | " + " | ".join(figures) + " |"
         )
     if warning := unsteady(rows):
         lines += ["", markdown_text(warning)]
@@ -141,7 +138,7 @@ def _part(results: list[dict[str, Any]], predictions: dict[str, Any], rows: list
     sections = [
         _introduction(ranked, s),
         _methods(ranked, names, s),
-        _results(ranked, rows, [markdown_text(sentence) for sentence in answer(rows, predictions)], s),
+        _results(ranked, rows, names, [markdown_text(sentence) for sentence in answer(rows, predictions)], s),
         _discussion(same, ranked, predictions, s),
     ]
     return "\n\n".join("\n".join(section) for section in sections)

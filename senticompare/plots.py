@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'LINE', 'ROW', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js',
-           'show', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'style', 'learning_curve',
-           'LiveCurve', 'confusion_chart', 'reliability_chart', 'latency_chart', 'latency_length_chart',
-           'throughput_chart', 'run_label', 'chart_label', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows',
-           'slices_chart', 'memory_chart', 'rank_chart', 'significance_chart', 'critical_difference_chart',
-           'radar_chart', 'save_image']
+           'show', 'escaped_html', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'style',
+           'learning_curve', 'LiveCurve', 'confusion_chart', 'reliability_chart', 'latency_chart',
+           'latency_length_chart', 'throughput_chart', 'run_label', 'label_among', 'chart_label', 'quality_chart',
+           'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart', 'memory_chart', 'rank_chart',
+           'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -68,6 +68,13 @@ def show(fig: Any) -> None:
     display(figure_bundle(fig), raw=True)
 
 
+def escaped_html(frame: pd.DataFrame, index: bool = False) -> str:
+    "A table as HTML, its texts escaped and without what would steer a display; a dash where nothing is."
+    seen = frame.map(lambda v: visible(v) if isinstance(v, str) else v).rename(columns=visible)
+    html_text: str = seen.to_html(index=index, escape=True, border=0, na_rep="–")
+    return html_text
+
+
 def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     "Display a table in a notebook, its texts escaped, no matter what they hold."
     from IPython.display import HTML, display
@@ -75,8 +82,7 @@ def show_table(frame: pd.DataFrame, index: bool = False) -> None:
     longest = max((len(str(v)) for column in frame for v in frame[column]), default=0)
     wrap = "" if longest > 60 else ";white-space:nowrap"  # a table of names and figures scrolls sideways, one of texts wraps
     wrap += ";font-size:.8em" if frame.shape[1] > 10 else ""
-    frame = frame.map(lambda v: visible(v) if isinstance(v, str) else v).rename(columns=visible)
-    display(HTML(f'<div style="overflow-x:auto{wrap}">{frame.to_html(index=index, escape=True, border=0, na_rep="–")}</div>'))
+    display(HTML(f'<div style="overflow-x:auto{wrap}">{escaped_html(frame, index)}</div>'))
 
 # %% ../nbs/62_plots.ipynb #c6424b6d
 def interval_text(interval: Sequence[float] | None) -> str:
@@ -219,6 +225,11 @@ def run_label(row: dict[str, Any]) -> str:
     return visible(" · ".join(parts) + (f" (seed {row['seed']})" if row.get("many_seeds") else ""))
 
 
+def label_among(row: dict[str, Any], several: bool) -> str:
+    "The same with its dataset, where rows of several datasets stand together."
+    return run_label(row) + (f" · {row['dataset']}" if several else "")
+
+
 def chart_label(row: dict[str, Any]) -> str:
     "The same for plotly, which reads some HTML in its labels."
     return html.escape(run_label(row))
@@ -244,7 +255,7 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
 def unsteady(rows: Sequence[dict[str, Any]]) -> str:
     "Sentences that name the leaderboard rows whose timings are unsteady, or not of one machine; empty when there is nothing to say."
     several = len({r["dataset"] for r in rows}) > 1
-    names = [run_label(r) + (f" · {r['dataset']}" if several else "") for r in rows if r.get("timing_steady") is False]
+    names = [label_among(r, several) for r in rows if r.get("timing_steady") is False]
     warnings = (
         [f"Unsteady timings (the machine's own speed moved by more than 10 % while they were taken): {', '.join(dict.fromkeys(names))}."] if names else []
     )

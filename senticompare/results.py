@@ -21,8 +21,8 @@ import pandas as pd
 
 from .config import InputError, RunSpec, atomic_path, spec_hash, write_text
 from .data import Splits, text_key
-from .significance import STATISTICS
 from .schema import BLOCKS, SCHEMA_VERSION, SHAPE, looks_like_result, parse_result
+from .significance import STATISTICS
 
 # %% ../nbs/60_results.ipynb #34720d9c
 _NO_GENERATION = "only measured for models that generate text"
@@ -151,15 +151,13 @@ def attach_result(checkpoint: Path, result: dict[str, Any]) -> None:
 def read_result(path: Path) -> dict[str, Any] | None:
     "The result in a file, or None when it is not one (or is damaged)."
     try:
-        return parse_result(str(path), path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _read(path)
+    except InputError:
         return None
 
 
-def _in_folder(path: Path) -> dict[str, Any] | None:
-    "The same, but a damaged file with a result's name is an InputError: a run that is left out unsaid would be a wrong ranking."
-    if not looks_like_result(path.name):
-        return read_result(path)
+def _read(path: Path) -> dict[str, Any]:
+    "The result in a file; InputError that names the file when it is none."
     try:
         return parse_result(str(path), path.read_text(encoding="utf-8"))
     except OSError as e:
@@ -185,7 +183,8 @@ def read_results(folder: Path, replaced: Collection[str] = ()) -> list[dict[str,
     "Every result in a reports folder (and its subfolders), by run id; InputError when there is none, or one is damaged whose run will not be `replaced`."
     if not Path(folder).is_dir():
         raise InputError(f"reports folder {folder} does not exist")
-    read = {p: read_result(p) if p.stem in replaced else _in_folder(p) for p in files_of(folder, ".json")}
+    # a damaged file with a result's name is an error: a run that is left out unsaid would be a wrong ranking
+    read = {p: _read(p) if looks_like_result(p.name) and p.stem not in replaced else read_result(p) for p in files_of(folder, ".json")}
     places = {p: r for p, r in read.items() if r}
     _check_places(folder, places, replaced)
     if not places and not replaced:
