@@ -140,9 +140,8 @@ def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"progress_bar": False, "log_output": False}
-    papermill.execute_notebook(
-        str(notebook), str(out), parameters, kernel_name="python3", **quiet, cwd=os.getcwd(), extra_arguments=["--IPKernelApp.log_level=50"]
-    )
+    kernel: dict[str, Any] = {"kernel_name": "python3", "extra_arguments": ["--IPKernelApp.log_level=50"], "shutdown_kernel": "immediate"}
+    papermill.execute_notebook(str(notebook), str(out), parameters, **quiet, **kernel, cwd=os.getcwd())
 
 # %% ../nbs/70_runner.ipynb #772e6ab1
 def _forget_paths(notebook: Path) -> None:

@@ -229,7 +229,7 @@ def ask_apart(entry: str, request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
-        command = [sys.executable, "-c", f"import sys; from {module} import {name}; {name}(sys.argv[1])", str(path)]
+        command = [sys.executable, "-c", f"import gc, sys; from {module} import {name}; {name}(sys.argv[1]); gc.freeze()", str(path)]
         environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
