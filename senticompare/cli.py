@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'SkipBad', 'Reports', 'TrainSize', 'ValSize',
            'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings', 'Checkpoint', 'app',
-           'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
+           'KeepIn', 'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'methods', 'suites', 'run_suite',
            'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'generation',
            'dashboard', 'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
 
@@ -589,14 +589,27 @@ def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[s
     return list(test["text"]), test["label"].tolist()
 
 
+KeepIn = Annotated[Path | None, typer.Option("--reports", help="Keep the table in this folder of results; its summary shows it.")]
+
+
+def _keep(reports: Path, name: str, kind: str, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    from senticompare.resources import provenance
+    from senticompare.results import write_table
+
+    path = write_table(reports, name, kind, {**about, **provenance()}, rows)
+    print(f"kept in {path}; 'senticompare report --reports {reports}' shows it", file=sys.stderr)
+
+
 @app.command()
 def runtimes(
     checkpoint: Checkpoint, dataset: Annotated[str | None, typer.Option(help="Texts to answer, with accuracy (default: bundled reviews, without).")] = None,
     ways: Annotated[str | None, typer.Option(help="Comma-separated: packed, eager, unmerged, compiled, 4-bit, onnx, onnx-int8.")] = None,
     test_size: Annotated[int, typer.Option(min=2, help="Texts.")] = 200, seconds: Annotated[float, typer.Option(help="For single texts, each way.")] = 3.0,
-    as_json: AsJson = False,
+    reports: KeepIn = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Time one checkpoint in the ways it can be served on this machine: eager, compiled, ONNX, int8, 4-bit, un-merged."
+    from senticompare.classifier import read_checkpoint
+    from senticompare.plots import runtime_row, serving_moved
     from senticompare.runner import set_threads
     from senticompare.serving import WAYS, check_network, serve_ways
 
@@ -605,23 +618,12 @@ def runtimes(
     texts, labels = _texts_for(checkpoint, dataset, test_size)
     chosen = ways.split(",") if ways else list(WAYS)
     rows = serve_ways(checkpoint, texts, labels, chosen, seconds, lambda way: print(f"{way} …", file=sys.stderr))
-    print_rows(rows if as_json else [_served(r) for r in rows], as_json, title=f"{checkpoint.name}: {len(texts)} texts")
-    if not as_json and (moved := rows[0]["packed_moved"]) is not None and moved > 0.1:
-        print(f"Unsteady: the packed model's own p50 moved by {moved:.0%} between start and end.", file=sys.stderr)
+    print_rows(rows if as_json else [runtime_row(r) for r in rows], as_json, title=f"{checkpoint.name}: {len(texts)} texts")
+    if reports:
+        _keep(reports, read_checkpoint(checkpoint)[0].run_id, "runtimes", {"dataset": dataset or "reviews", "texts": len(texts)}, rows)
+    if not as_json and (moved := serving_moved(rows)):
+        print(moved, file=sys.stderr)
     raise typer.Exit(int(all(r["why_not"] for r in rows)))
-
-# %% ../nbs/72_cli.ipynb #b0c47d83
-def _served(r: dict[str, Any]) -> dict[str, Any]:
-    from senticompare.plots import milliseconds_text
-
-    figures = {
-        "texts/s": ("samples_s_32", "{:,.0f}"),
-        "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"), "same label": ("same_label", "{:.1%}"),
-        "largest difference": ("largest_difference", "{:.2g}"),
-    }  # fmt: skip
-    shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}
-    times = {name: milliseconds_text(r[key]) for name, key in (("p50 ms", "latency_p50_ms"), ("p95 ms", "latency_p95_ms"))}
-    return {"way": r["way"], **times, **shown, "why not": r["why_not"]}
 
 # %% ../nbs/72_cli.ipynb #c5f8d172
 @app.command()
@@ -629,20 +631,21 @@ def generation(
     model: Annotated[str, typer.Option(help="A decoder: registry alias, folder or Hub id.")],
     prompt_tokens: Annotated[str, typer.Option(help="Lengths of the prompts, comma-separated.")] = "16,64,256",
     new_tokens: Annotated[int, typer.Option(min=2, help="Tokens to write.")] = 16,
-    repetitions: Annotated[int, typer.Option(min=1, help="Answers timed for each length.")] = 5, as_json: AsJson = False,
+    repetitions: Annotated[int, typer.Option(min=1, help="Answers timed for each length.")] = 5, reports: KeepIn = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Time to the first token and per further token, by length of the prompt, with and without the cache."
     from senticompare.data import load_splits
     from senticompare.generation import time_generation
+    from senticompare.plots import generation_row
 
     lengths = [int(n) if n.strip().isdecimal() and n.isascii() and len(n) < 10 else 0 for n in prompt_tokens.split(",")]
     if not all(lengths):
         raise InputError(f"option --prompt-tokens: {prompt_tokens!r} is not a list of numbers like 16,64,256")
     texts = list(load_splits(make_spec({})).test["text"])
     rows = time_generation(model, texts, lengths, new_tokens, repetitions, _state["device"])
-    shown = [{"prompt tokens": r["prompt_tokens"], "cache": "yes" if r["cache"] else "no", "first token ms": f"{r['ttft_ms']:.2f}",
-              "each further ms": f"{r['decode_ms_per_token']:.2f}", "answers": r["ttft_n"]} for r in rows]  # fmt: skip
-    print_rows(rows if as_json else shown, as_json, title=f"{model}: {new_tokens} tokens, medians")
+    print_rows(rows if as_json else [generation_row(r) for r in rows], as_json, title=f"{model}: {new_tokens} tokens, medians")
+    if reports:
+        _keep(reports, Path(model).name, "generation", {"new_tokens": new_tokens}, rows)
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
 def _check_port(host: str, port: int) -> None:

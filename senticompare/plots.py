@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'PLOTLY_JS', 'LINE', 'ROW', 'IMAGE_FORMATS', 'BROWSERS', 'figure_html', 'figure_bundle', 'write_plotly_js',
-           'show', 'escaped_html', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'style',
-           'learning_curve', 'LiveCurve', 'confusion_chart', 'reliability_chart', 'latency_chart',
-           'latency_length_chart', 'throughput_chart', 'run_label', 'label_among', 'chart_label', 'quality_chart',
-           'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart', 'memory_chart', 'rank_chart',
-           'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
+           'show', 'escaped_html', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'runtime_row',
+           'serving_moved', 'generation_row', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
+           'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart', 'run_label', 'label_among',
+           'chart_label', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart', 'memory_chart',
+           'rank_chart', 'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -101,6 +101,29 @@ def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) ->
     "plotly's error bars from values and their intervals; an end on the wrong side of its value has no bar."
     ends = list(zip(values, intervals, strict=True))
     return {"type": "data", "symmetric": False, "array": [max(0, high - v) for v, (_, high) in ends], "arrayminus": [max(0, v - low) for v, (low, _) in ends]}
+
+# %% ../nbs/62_plots.ipynb #62ab0002
+def runtime_row(r: dict[str, Any]) -> dict[str, Any]:
+    "One way of serving a checkpoint (a row of `serving.serve_ways`) as a reader sees it."
+    figures = {
+        "texts/s": ("samples_s_32", "{:,.0f}"), "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"),
+        "same label": ("same_label", "{:.1%}"), "largest difference": ("largest_difference", "{:.2g}"),
+    }  # fmt: skip
+    shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}
+    times = {name: milliseconds_text(r[key]) for name, key in (("p50 ms", "latency_p50_ms"), ("p95 ms", "latency_p95_ms"))}
+    return {"way": r["way"], **times, **shown, "why not": r["why_not"]}
+
+
+def serving_moved(rows: Sequence[dict[str, Any]]) -> str:
+    "A sentence when the way that was timed first and last was not as fast both times (by more than 10 %); else empty."
+    moved = rows[0].get("packed_moved") if rows else None
+    return f"Unsteady: the packed model's own p50 moved by {moved:.0%} between start and end." if moved is not None and moved > 0.1 else ""
+
+
+def generation_row(r: dict[str, Any]) -> dict[str, Any]:
+    "Times to the first and to further tokens (a row of `generation.time_generation`) as a reader sees them."
+    times = {"first token ms": milliseconds_text(r["ttft_ms"]), "each further ms": milliseconds_text(r["decode_ms_per_token"])}
+    return {"prompt tokens": r["prompt_tokens"], "cache": "yes" if r["cache"] else "no", **times, "answers": r["ttft_n"]}
 
 # %% ../nbs/62_plots.ipynb #94fc30ee
 LINE = 22  # pixels from one line of a title to the next, as plotly sets it at this size
