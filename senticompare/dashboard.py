@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FILTERS', 'TABLE_STYLE', 'AXES', 'KINDS', 'NONE_PASS', 'Suite', 'load_suite', 'choices', 'matching', 'one_test_set',
-           'by_weights', 'ranking_html', 'front_chart', 'texts_of', 'shown_texts', 'named', 'differences', 'browse',
-           'checkpoints', 'try_text', 'table_html', 'filter_panel', 'passing', 'ranking_panel', 'tradeoff_panel',
-           'run_list', 'comparison_panel', 'predictions_panel', 'try_panel', 'dashboard']
+           'by_weights', 'ranking_html', 'comparable', 'front_chart', 'texts_of', 'shown_texts', 'named', 'differences',
+           'browse', 'checkpoints', 'try_text', 'table_html', 'filter_panel', 'passing', 'ranking_panel',
+           'tradeoff_panel', 'run_list', 'comparison_panel', 'predictions_panel', 'try_panel', 'dashboard']
 
 # %% ../nbs/65_dashboard.ipynb #e8b0f6d1
 import html
@@ -22,7 +22,7 @@ import pandas as pd
 from .classifier import beside
 from .compare import leaderboard
 from .config import InputError, make_spec
-from .plots import COLOURS, escaped_html, label_among, milliseconds_text, run_label, style
+from .plots import COLOURS, error_bars, escaped_html, label_among, milliseconds_text, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
 
@@ -108,22 +108,38 @@ AXES = {
     "memory, MB": "memory_allocated_mb", "disk, MB": "size_mb", "training, h": "training_time_hours", "$ per 1M tokens": "inference_cost_per_1m_tokens",
 }  # fmt: skip
 
+# %% ../nbs/65_dashboard.ipynb #65fc0001
+def comparable(rows: Sequence[dict[str, Any]], a: str, b: str) -> list[dict[str, Any]]:
+    "Rows that have both figures (columns of the board); without the majority baseline where one of them is a figure of work."
+    work = {a, b} - {"accuracy", "f1_macro", "mcc"}
+    return [r for r in rows if r[a] is not None and r[b] is not None and not (work and r["model_name"] == "majority")]
+
 # %% ../nbs/65_dashboard.ipynb #09ec076d
 def front_chart(rows: Sequence[dict[str, Any]], x: str, y: str) -> Any:
-    "Points and Pareto front of two figures (names of AXES)."
+    "Points, numbered by rank and coloured by tie group, and the Pareto front of two figures (names of AXES); accuracy with its 95 % interval."
     import plotly.graph_objects as go
 
     a, b = AXES[x], AXES[y]
-    there = [r for r in rows if r[a] is not None and r[b] is not None]
+    there = comparable(rows, a, b)
     front = [there[i] for i in pareto_front(there, a, b)]
     fig = go.Figure()
-    fig.add_trace(go.Scatter(x=[r[a] for r in front], y=[r[b] for r in front], mode="lines", line={"dash": "dot", "color": "#999"}, name="nothing beats these"))
-    labels = [html.escape(run_label(r)) for r in there]
     fig.add_trace(
-        go.Scatter(x=[r[a] for r in there], y=[r[b] for r in there], mode="markers", text=labels, marker={"size": 12, "color": COLOURS[0]}, name="runs")
+        go.Scatter(x=[r[a] for r in front], y=[r[b] for r in front], mode="lines", line={"dash": "dot", "color": "#999", "shape": "hv"}, name="front")
     )
-    style(fig, f"{y} against {x}", f"{len(there)} runs; better is {_better(a)} and {_better(b, upright=True)}; point at a run for its name", 480)
+    fig.add_trace(go.Scatter(x=[r[a] for r in there], y=[r[b] for r in there], mode="markers+text", text=[str(r["rank"]) for r in there], **_look(there, a, b)))
+    note = f"{len(there)} runs, numbered by rank, coloured by tie group; better is {_better(a)} and {_better(b, upright=True)}; point at a run for its name"
+    style(fig, f"{y} against {x}", note, 480).update_layout(showlegend=False)
     return fig.update_xaxes(title=x, type="log" if a in LESS_IS_BETTER and a != "training_time_hours" else "linear").update_yaxes(title=y)
+
+
+def _look(rows: Sequence[dict[str, Any]], a: str, b: str) -> dict[str, Any]:
+    "Names, colours and intervals of the points."
+    bars = {axis: {**error_bars([r["accuracy"] for r in rows], [r["accuracy_ci95"] for r in rows]), "thickness": 1, "color": "#999"}
+            for axis, column in (("error_x", a), ("error_y", b)) if column == "accuracy"}  # fmt: skip
+    colours = [COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)] for r in rows]
+    hover = "%{hovertext}<br>%{x:.4g}, %{y:.4g}<extra></extra>"
+    look = {"marker": {"size": 20, "color": colours}, "textfont": {"color": "white", "size": 11}, "name": "runs"}
+    return {**look, "hovertext": [html.escape(run_label(r)) for r in rows], "hovertemplate": hover, **bars}
 
 
 def _better(column: str, upright: bool = False) -> str:
