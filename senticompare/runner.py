@@ -133,7 +133,8 @@ def template(name: str) -> Path:
     return bundled("nbs") / f"{name}.ipynb"
 
 
-def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
+def _execute(notebook: Path, out: Path | None, parameters: dict[str, Any]) -> Any:
+    "The executed notebook; written to `out` again and again as it grows, where that is given."
     import logging
 
     import papermill
@@ -141,7 +142,7 @@ def _execute(notebook: Path, out: Path, parameters: dict[str, Any]) -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"progress_bar": False, "log_output": False}
     kernel: dict[str, Any] = {"kernel_name": "python3", "extra_arguments": ["--IPKernelApp.log_level=50"], "shutdown_kernel": "immediate"}
-    papermill.execute_notebook(str(notebook), str(out), parameters, **quiet, **kernel, cwd=os.getcwd())
+    return papermill.execute_notebook(str(notebook), str(out) if out else None, parameters, **quiet, **kernel, cwd=os.getcwd())
 
 # %% ../nbs/70_runner.ipynb #772e6ab1
 def _forget_paths(notebook: Path) -> None:
@@ -325,10 +326,11 @@ def _read_board(reports: Path) -> list[dict[str, Any]]:
 
 
 def _execute_summary(out: Path, parameters: dict[str, Any]) -> None:
+    import nbformat
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        _execute(template("55_summary"), out, parameters)
+        nbformat.write(_execute(template("55_summary"), None, parameters), out)
     except PapermillExecutionError as e:
         if e.ename == "InputError":  # a damaged result: the kernel's error is the user's
             raise InputError(str(e.evalue)) from None
