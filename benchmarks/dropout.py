@@ -22,7 +22,7 @@ STEPS = 4  # in a row, each way and round
 def compare(model, texts, tokens, rounds):
     import torch
 
-    from senticompare.dropout import QuickDropout
+    from senticompare.dropout import quick_dropout
     from senticompare.inference import multiplies_bfloat16
 
     half = multiplies_bfloat16("cpu")
@@ -41,7 +41,7 @@ def compare(model, texts, tokens, rounds):
             optimizer.zero_grad()
         return (time.perf_counter() - start) / STEPS
 
-    ways = {"torch's masks": nullcontext, "ours": QuickDropout}
+    ways = {"torch's masks": nullcontext, "ours": quick_dropout}
     for mode in ways.values():
         steps(mode)
     seconds = {name: [] for name in ways}

@@ -23,7 +23,7 @@ from .config import METHODS, InputError, RunSpec, home, make_spec, pick_device, 
 from .data import Splits
 from .embed import BATCH_TOKENS, Embedder, embed_texts, load_embedder, make_embedder, run_windows
 from .heads import HEADS, TfidfEncoder, softmax
-from .models import base_size_mb, find_model, load_tokenizer, usable_length
+from .models import base_size_mb, find_model, load_tokenizer, model_fingerprint, usable_length
 from .search import search
 from .tuning import Watcher, load_tuned
 
@@ -200,6 +200,8 @@ def save_classifier(c: Classifier, folder: Path) -> Path:
     if c.head is not None:
         c.head.save(folder)
     about = {"format": 1, "classes": c.classes, "spec": asdict(c.spec.resolved())}
+    if METHODS[c.spec.method].needs_base:
+        about["base"] = model_fingerprint(find_model(c.spec.model))
     write_text(folder / CHECKPOINT, json.dumps(about, indent=1))
     return folder
 
@@ -247,6 +249,15 @@ def undamaged(folder: Path, load: Callable[[], Classifier], check: bool = True) 
         reason = (str(e).splitlines() or [type(e).__name__])[0][:120]
     raise InputError(f"checkpoint {folder}: damaged ({reason}); make it again")
 
+# %% ../nbs/32_classifier.ipynb #32ba0002
+def _check_base(folder: Path, spec: RunSpec) -> None:
+    "InputError when the base model's files are not those that the checkpoint was made on."
+    made_on = json.loads((folder / CHECKPOINT).read_text(encoding="utf-8")).get("base")
+    if isinstance(made_on, str) and "@" not in made_on:
+        now = model_fingerprint(find_model(spec.model))
+        if now != made_on and "@" not in now:
+            raise InputError(f"checkpoint {folder}: the files of its base model {spec.model!r} have changed since; bring them back, or train it again")
+
 # %% ../nbs/32_classifier.ipynb #ead2bf49
 def load_classifier(folder: Path, device: str = "auto", check: bool = True, merge: bool = True, precision: str | None = None) -> Classifier:
     """Read a classifier back from its folder and let it answer once; InputError when it is not one, or is damaged.
@@ -254,6 +265,8 @@ def load_classifier(folder: Path, device: str = "auto", check: bool = True, merg
     `merge` puts an adapter into its weights; `precision` is that of the network's products (None: the run's own for frozen models, else float32).
     """
     spec, classes = read_checkpoint(folder)
+    if check:
+        _check_base(folder, spec)
     return undamaged(folder, lambda: _assemble(folder, spec, classes, device, merge, precision), check)
 
 # %% ../nbs/32_classifier.ipynb #64ed7954

@@ -645,7 +645,7 @@ def generation(
     rows = time_generation(model, texts, lengths, new_tokens, repetitions, _state["device"])
     print_rows(rows if as_json else [generation_row(r) for r in rows], as_json, title=f"{model}: {new_tokens} tokens, medians")
     if reports:
-        _keep(reports, Path(model).name, "generation", {"new_tokens": new_tokens}, rows)
+        _keep(reports, model, "generation", {"new_tokens": new_tokens}, rows)
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
 def _check_port(host: str, port: int) -> None:

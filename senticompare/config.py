@@ -288,7 +288,7 @@ def check_used(specs: Iterable[RunSpec], given: Iterable[str]) -> None:
             raise InputError(f"option {name}: nothing here uses it (method {methods}); leave it out")
 
 # %% ../nbs/00_config.ipynb #913bcc6b
-RULES = 5  # raised when the same settings come to mean other splits or another training
+RULES = 6  # raised when the same settings come to mean other splits or another training
 
 
 def digest(value: Any) -> str:

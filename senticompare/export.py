@@ -26,7 +26,8 @@ from .embed import Embedder, make_embedder, pool
 from .heads import HEADS, softmax
 from .models import find_model, load_backbone, load_for_classification
 from .speed import time_singles
-from .tuning import load_tuned, merged
+from .schema import parse_result
+from .tuning import load_tuned, merged, whole_model
 
 # %% ../nbs/71_export.ipynb #27015cf8
 def plain_model(c: Classifier, folder: Path) -> Any:
@@ -155,14 +156,6 @@ class LogitsHead:
         return softmax(np.asarray(x, dtype=np.float64))
 
 # %% ../nbs/71_export.ipynb #1316c3b9
-def _whole(auto: Any, folder: Path, **options: Any) -> Any:
-    "A saved network with every weight of its own: transformers would fill a missing one with random numbers."
-    model, found = auto.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **options)
-    if lacking := sorted({*found["missing_keys"], *(str(k) for k in found["mismatched_keys"])}):
-        raise ValueError(f"{len(lacking)} weights are missing, {lacking[0]} among them")
-    return model.eval()
-
-
 def _read_export(folder: Path, spec: RunSpec, classes: tuple[str, ...], threads: int, options: dict[str, Any]) -> Classifier:
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -172,8 +165,8 @@ def _read_export(folder: Path, spec: RunSpec, classes: tuple[str, ...], threads:
         return Classifier(spec, classes, OnnxModel.load(folder, threads), head)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if about["own_head"]:
-        return Classifier(spec, classes, None, None, _whole(AutoModelForSequenceClassification, folder, **options), tokenizer)
-    backbone = _whole(AutoModel, folder, **options)
+        return Classifier(spec, classes, None, None, whole_model(AutoModelForSequenceClassification, folder, **options), tokenizer)
+    backbone = whole_model(AutoModel, folder, "pooler.", **options)
     return Classifier(spec, classes, make_embedder(backbone, tokenizer, about["pooling"], spec.max_length, "cpu", str(folder)), head)
 
 # %% ../nbs/71_export.ipynb #1316c3ba
@@ -211,10 +204,11 @@ def compare_export(c: Classifier, exported: Classifier, texts: Sequence[str], bu
 
 # %% ../nbs/71_export.ipynb #e7cf547e
 LOADING = {
-    ("safetensors", True): 'from transformers import pipeline\n\nclassify = pipeline("text-classification", "{folder}")\nclassify("a text")',
+    ("safetensors", True): 'from transformers import pipeline\n\n'
+    'classify = pipeline("text-classification", "{folder}", truncation=True, max_length={tokens})\nclassify("a text")',
     ("safetensors", False): 'from senticompare.export import load_export\nfrom pathlib import Path\n\nload_export(Path("{folder}")).predict_proba(["a text"])',
     ("onnx", True): 'import onnxruntime\nfrom transformers import AutoTokenizer\n\nsession = onnxruntime.InferenceSession("{folder}/model.onnx")\n'
-    'batch = AutoTokenizer.from_pretrained("{folder}")(["a text"], truncation=True, return_tensors="np")\n'
+    'batch = AutoTokenizer.from_pretrained("{folder}")(["a text"], truncation=True, max_length={tokens}, return_tensors="np")\n'
     'session.run(None, {{k: batch[k].astype("int64") for k in ("input_ids", "attention_mask")}})',
 }  # fmt: skip
 
@@ -238,7 +232,7 @@ def _figures(result: dict[str, Any] | None, int8: bool) -> list[str]:
 def model_card(c: Classifier, about: dict[str, Any], checked: dict[str, Any], result: dict[str, Any] | None) -> str:
     "README.md of an export."
     card, spec = find_model(c.spec.model), c.spec
-    how = LOADING.get((about["to"], about["own_head"]), LOADING["safetensors", False]).format(folder="path/to/this/folder")
+    how = LOADING.get((about["to"], about["own_head"]), LOADING["safetensors", False]).format(folder="path/to/this/folder", tokens=spec.max_length)
     kind = about["to"] + (" int8" if about["int8"] else "")
     licence = "no base model" if card.kind == "baseline" else card.licence or "see the base model"
     return "\n".join([
@@ -260,8 +254,8 @@ def model_card(c: Classifier, about: dict[str, Any], checked: dict[str, Any], re
 def _result_of(checkpoint: Path) -> dict[str, Any] | None:
     path = checkpoint / "result.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (ValueError, RecursionError):
+        return parse_result(str(path), path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (InputError, UnicodeDecodeError):
         raise InputError(f"{path}: damaged result; remove it (the card will say 'not measured'), or train again") from None
 
 

@@ -177,7 +177,7 @@ def _pretrained(card: ModelCard, auto: Any, **options: Any) -> Any:
         hub_trouble()
     try:
         return auto.from_pretrained(source, revision=revision, trust_remote_code=False, **options)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RuntimeError) as e:
         raise _loading(card, e) from None
 
 
@@ -238,7 +238,14 @@ def load_decoder(card: ModelCard, device: str = "cpu") -> Any:
     return _pretrained(card, AutoModelForCausalLM, dtype=dtype, use_safetensors=True).to(device).eval()
 
 # %% ../nbs/20_models.ipynb #614c73e6
-HEAD_NAMES = ("pre_classifier", "classifier", "score")  # what transformers calls the layers of a classification head
+HEAD_NAMES = (
+    "pre_classifier",
+    "classifier",
+    "score",
+    "classification_head",
+    "sequence_summary",
+    "logits_proj",
+)  # what transformers calls the layers of a classification head
 HEAD_MODULES = [rf"(?:.*\.)?(?:{'|'.join(HEAD_NAMES)}|pooler)"]  # as a pattern, at any depth: a new pooler is `bert.pooler.dense`
 
 
@@ -278,13 +285,14 @@ def load_for_classification(
     from transformers import AutoModelForSequenceClassification as Auto
 
     names = {"num_labels": len(classes), "id2label": dict(enumerate(classes)), "label2id": {c: i for i, c in enumerate(classes)}}
-    options = {"output_loading_info": True, "use_safetensors": True, **_placement(card, quantized, frozen, device)}
+    options = {"output_loading_info": True, "use_safetensors": True, "ignore_mismatched_sizes": True, **_placement(card, quantized, frozen, device)}
     model, info = _pretrained(card, Auto, **names, **options)
     if quantized:
         compute_as_asked(model)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = load_tokenizer(card).pad_token_id
-    return model, sorted({key.rsplit(".", 1)[0] for key in info["missing_keys"]})
+    fresh = [*info["missing_keys"], *(key if isinstance(key, str) else key[0] for key in info["mismatched_keys"])]  # a head for other classes, too
+    return model, sorted({key.rsplit(".", 1)[0] for key in fresh})
 
 # %% ../nbs/20_models.ipynb #ee842aad
 def count_parameters(model: Any) -> dict[str, float | int]:

@@ -8,10 +8,10 @@ __all__ = ['REASONS', 'TABLES', 'stated_settings', 'new_result', 'plain', 'compl
            'files_of', 'read_results', 'read_predictions', 'write_table', 'read_tables']
 
 # %% ../nbs/60_results.ipynb #af158756
+import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import InputError, RunSpec, atomic_path, spec_hash, write_text
+from .config import InputError, RunSpec, atomic_path, slug, spec_hash, write_text
 from .data import Splits, text_key
 from .schema import BLOCKS, SCHEMA_VERSION, SHAPE, looks_like_result, parse_result, read_json
 from .significance import STATISTICS
@@ -276,7 +276,8 @@ TABLES: dict[str, tuple[str, ...]] = {  # the figures of a row, numbers or None
 def write_table(folder: Path, name: str, kind: str, about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Path:
     "Write rows of measurements of one of TABLES as `<name>.<kind>.json`, atomically; `about` says what was measured and where."
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}.{kind}.json"
+    mark = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if "/" in name else ""  # two folders may have one name
+    path = folder / f"{slug(name)}{mark}.{kind}.json"
     write_text(path, json.dumps(plain({"name": name, "kind": kind, **about, "rows": list(rows)}), indent=1, ensure_ascii=False))
     return path
 

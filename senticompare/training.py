@@ -16,7 +16,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from .config import METHODS, InputError, RunSpec, atomic_path, launched, pick_device, write_text
 from .data import Splits
-from .dropout import QuickDropout
+from .dropout import quick_dropout
 from .inference import multiplies_bfloat16
 from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
 from .tuning import Watcher, trainable_model
@@ -101,7 +100,7 @@ def training_arguments(spec: RunSpec, rows: int, folder: Path, device: str) -> T
         bf16=precision == "bfloat16", fp16=precision == "float16", dataloader_pin_memory=device == "cuda",
         eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
         logging_steps=max(1, every // 5), metric_for_best_model="f1_macro", greater_is_better=True,
-        report_to="none", disable_tqdm=True, log_level="error",
+        report_to="none", disable_tqdm=True, log_level="error", restore_callback_states_from_checkpoint=True,
     )  # fmt: skip
 
 # %% ../nbs/22_training.ipynb #db614970
@@ -129,6 +128,7 @@ class WeightAverage:
     def __init__(self, model: Any, window: float) -> None:
         self.named = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.window, self.updates = window, 0
+        self.moved: float | None = None  # how far the head of the best average so far has moved
         self.mean = [p.detach().clone() for p in self.named.values()] if window else []
 
     def update(self) -> None:
@@ -151,14 +151,14 @@ def save_average(average: WeightAverage, folder: Path, seconds: float) -> None:
     "Write the average and the training time so far; the last file of a checkpoint, so its presence means that the checkpoint is whole."
     tensors = {n: m.contiguous() for n, m in zip(average.named, average.mean, strict=False)}
     with atomic_path(folder / AVERAGE_FILE) as path:
-        save_file(tensors, path, {"updates": str(average.updates), "seconds": repr(seconds)})
+        save_file(tensors, path, {"updates": str(average.updates), "seconds": repr(seconds), "moved": json.dumps(average.moved)})
 
 
 def load_average(average: WeightAverage, folder: Path) -> float:
     "Read back what `save_average` wrote; returns the training time so far in seconds."
     with safe_open(folder / AVERAGE_FILE, "pt") as saved:
         about = saved.metadata()
-        average.updates = int(about["updates"])
+        average.updates, average.moved = int(about["updates"]), json.loads(about.get("moved", "null"))
         if average.window:
             average.mean = [saved.get_tensor(n).to(p.device) for n, p in average.named.items()]
     return float(about["seconds"])
@@ -247,6 +247,7 @@ class RecipeTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, layer_decay: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self.layer_decay = layer_decay
+        self.model_accepts_loss_kwargs = False  # these losses are means of their own batch: the Trainer has to divide them by the pieces of a step
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows: Any = self.train_dataset
@@ -257,8 +258,8 @@ class RecipeTrainer(Trainer):  # type: ignore[misc]
         return order
 
     def training_step(self, *args: Any, **options: Any) -> Any:
-        "Trainer's own step; on the CPU with masks of dropout that are drawn quickly."
-        with QuickDropout() if self.args.device.type == "cpu" else nullcontext():
+        "Trainer's own step, with masks of dropout that are drawn quickly on the CPU."
+        with quick_dropout():
             return super().training_step(*args, **options)
 
     def create_optimizer(self, model: Any = None) -> Any:
@@ -278,7 +279,6 @@ class AveragedTrainer(RecipeTrainer):
 
     def __init__(self, average: WeightAverage, **options: Any) -> None:
         super().__init__(**options)
-        self.moved: float | None = None
         self.average, self.best = average, Path(options["args"].output_dir) / "best"
         self.head_before = {n: p.detach().clone() for n, p in self._head()}
 
@@ -297,7 +297,7 @@ class AveragedTrainer(RecipeTrainer):
             metrics: dict[str, float] = super().evaluate(*args, **options)
             if self.state.best_metric is None or metrics["eval_f1_macro"] > self.state.best_metric:
                 self.save_model(str(self.best), _internal_call=True)
-                self.moved = self.head_change()  # of the weights that are saved
+                self.average.moved = self.head_change()  # of the weights that are saved
         finally:
             self.average.swap()
         return metrics
@@ -347,7 +347,7 @@ def _record(trainer: AveragedTrainer, rows: int) -> dict[str, Any]:
         "batch_size": arguments.train_batch_size * arguments.world_size,
         "gradient_accumulation": arguments.gradient_accumulation_steps,
         "precision": "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32",
-        "head_change": trainer.head_change() if trainer.moved is None else trainer.moved,
+        "head_change": trainer.head_change() if trainer.average.moved is None else trainer.average.moved,
         "history": history,
     }
 
@@ -369,6 +369,9 @@ def _attempt(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -
 
 def _trained(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -> AveragedTrainer:
     "The Trainer of a finished training run; starts again with smaller batches when memory runs out."
+    fits = work / "batch.json"
+    if fits.is_file():
+        spec = replace(spec, **json.loads(fits.read_text(encoding="utf-8")))
     while True:
         try:
             return _attempt(spec, splits, work, watch)
@@ -377,6 +380,8 @@ def _trained(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -
                 raise
         spec = smaller_batch(spec)  # outside the handler, so that the failed attempt's tensors are free
         shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        write_text(fits, json.dumps({"batch_size": spec.batch_size, "gradient_accumulation": spec.gradient_accumulation}))
         gc.collect()
 
 # %% ../nbs/22_training.ipynb #0a0e8e8a

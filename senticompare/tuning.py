@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TARGETS', 'Watcher', 'Targets', 'adapter_targets', 'head_modules', 'adapter_config', 'add_adapter', 'free_biases',
-           'trainable_model', 'merged', 'load_tuned']
+           'trainable_model', 'merged', 'whole_model', 'load_tuned']
 
 # %% ../nbs/21_tuning.ipynb #10a6d9ca
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import METHODS, InputError, RunSpec, set_seed
-from .models import ModelCard, find_model, load_for_classification
+from .models import HEAD_NAMES, ModelCard, find_model, load_for_classification
 
 # %% ../nbs/21_tuning.ipynb #52998c27
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def adapter_targets(model: Any, spec: RunSpec, card: ModelCard) -> list[str]:
 
 # %% ../nbs/21_tuning.ipynb #de867f5c
 def head_modules(model: Any, new: list[str]) -> list[str]:
-    "Top modules that hold the new weights."
+    "Top modules that hold the new weights, or the head that the model brought along."
     prefix = model.base_model_prefix + "."
-    return sorted({name.removeprefix(prefix).split(".")[0] for name in new})
+    own = {name for name, _ in model.named_children() if name in HEAD_NAMES}
+    return sorted(own | {name.removeprefix(prefix).split(".")[0] for name in new})
 
 
 def adapter_config(model: Any, spec: RunSpec, card: ModelCard, heads: list[str]) -> Any:
@@ -112,18 +113,40 @@ def merged(model: Any) -> Any:
     return model.merge_and_unload()
 
 
+def whole_model(auto: Any, folder: Path, unused: str = "no such layer", **options: Any) -> Any:
+    "A saved network in evaluation mode; ValueError when a weight is missing (but for layers whose name begins with `unused`) or has another shape."
+    model, found = auto.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **options)
+    _complain([k for k in found["missing_keys"] if not k.startswith(unused)] + [str(k) for k in found["mismatched_keys"]])
+    return model.eval()
+
+
+def _check_adapter(model: Any, folder: Path) -> None:
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", "pt") as saved:
+        there = set(saved.keys())
+    _complain([k for k in get_peft_model_state_dict(model, save_embedding_layers=False) if k not in there])
+
+
+def _complain(lacking: list[str]) -> None:
+    if lacking:
+        raise ValueError(f"{len(lacking)} weights are missing, {min(lacking)} among them")
+
+
 def load_tuned(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str = "cpu", merge: bool = True) -> Any:
-    "The fine-tuned classification model of a folder, in evaluation mode."
+    "The fine-tuned classification model of a folder, in evaluation mode; ValueError when a weight is missing in it."
     import torch
     from transformers import AutoModelForSequenceClassification as Auto
 
     method = METHODS[spec.method]
     if not method.adapter:
-        return Auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
+        return whole_model(Auto, folder, dtype=torch.float32).to(device)
     from peft import PeftModel
 
     base, _ = load_for_classification(find_model(spec.model), classes, method.quantized, True, device)
     model = PeftModel.from_pretrained(base, str(folder))
+    _check_adapter(model, folder)
     if merge and not method.quantized:
         model = merged(model)
     return model.eval() if method.quantized else model.to(device).eval()
