@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,3 +153,14 @@ def test_a_resumed_training_remembers(tmp_path, monkeypatch):
     with pytest.raises(Interrupted):
         trainer.train(resume_from_checkpoint=str(states[-1].parent))
     assert seen["counter"] == 7 and seen["moved"] > 0
+
+
+@pytest.mark.parametrize(("model", "method"), [("distilbert-base", "full"), ("roberta-base", "lora"), ("qwen2.5-1.5b", "lora")])
+def test_gradient_checkpointing_changes_no_figure(tmp_path, monkeypatch, model, method):
+    """What is computed again in the backward pass meets the same masks of dropout."""
+    monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path))
+    spec = make_spec({**SMALL, "model": f"tiny:{model}", "method": method, "precision": "float32"})
+    splits = load_splits(spec)
+    plain, again = (fine_tune(replace(spec, gradient_checkpointing=g), splits, tmp_path / str(g))["history"] for g in (False, True))
+    assert [h.get("loss") for h in again] == pytest.approx([h.get("loss") for h in plain], abs=1e-5)
+    assert [h["grad_norm"] for h in again if "grad_norm" in h] == pytest.approx([h["grad_norm"] for h in plain if "grad_norm" in h], rel=1e-3)
