@@ -13,6 +13,7 @@ __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Stars', 'Ski
 import gc
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -884,6 +885,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows what it cannot as ?, and nothing breaks
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # whenever peft loads it, it advises a package that nothing here needs
     status = run_command()
     try:
         sys.stdout.flush()
