@@ -524,6 +524,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.plots.figure_bundle': ('plots.html#figure_bundle', 'senticompare/plots.py'),
                                     'senticompare.plots.figure_html': ('plots.html#figure_html', 'senticompare/plots.py'),
                                     'senticompare.plots.generation_row': ('plots.html#generation_row', 'senticompare/plots.py'),
+                                    'senticompare.plots.group_colour': ('plots.html#group_colour', 'senticompare/plots.py'),
                                     'senticompare.plots.interval_text': ('plots.html#interval_text', 'senticompare/plots.py'),
                                     'senticompare.plots.label_among': ('plots.html#label_among', 'senticompare/plots.py'),
                                     'senticompare.plots.latency_chart': ('plots.html#latency_chart', 'senticompare/plots.py'),

@@ -589,7 +589,7 @@ def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[s
     test = _unseen(checkpoint, *read_checkpoint(checkpoint), {"dataset": dataset, "test_size": size})
     return list(test["text"]), test["label"].tolist()
 
-
+# %% ../nbs/72_cli.ipynb #72ab0002
 KeepIn = Annotated[Path | None, typer.Option("--reports", help="Keep the table in this folder of results; its summary shows it.")]
 
 
@@ -600,7 +600,7 @@ def _keep(reports: Path, name: str, kind: str, about: dict[str, Any], rows: list
     path = write_table(reports, name, kind, {**about, **provenance()}, rows)
     print(f"kept in {path}; 'senticompare report --reports {reports}' shows it", file=sys.stderr)
 
-
+# %% ../nbs/72_cli.ipynb #72ab0003
 @app.command()
 def runtimes(
     checkpoint: Checkpoint, dataset: Annotated[str | None, typer.Option(help="Texts to answer, with accuracy (default: bundled reviews, without).")] = None,

@@ -22,7 +22,7 @@ import pandas as pd
 from .classifier import beside
 from .compare import leaderboard
 from .config import InputError, make_spec
-from .plots import COLOURS, error_bars, escaped_html, label_among, milliseconds_text, run_label, style
+from .plots import chart_label, error_bars, escaped_html, group_colour, label_among, milliseconds_text, run_label, style
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, WEIGHTS, composite_score, pareto_front
 
@@ -136,10 +136,10 @@ def _look(rows: Sequence[dict[str, Any]], a: str, b: str) -> dict[str, Any]:
     "Names, colours and intervals of the points."
     bars = {axis: {**error_bars([r["accuracy"] for r in rows], [r["accuracy_ci95"] for r in rows]), "thickness": 1, "color": "#999"}
             for axis, column in (("error_x", a), ("error_y", b)) if column == "accuracy"}  # fmt: skip
-    colours = [COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)] for r in rows]
+    colours = [group_colour(r["tie_group"] or 1) for r in rows]
     hover = "%{hovertext}<br>%{x:.4g}, %{y:.4g}<extra></extra>"
     look = {"marker": {"size": 20, "color": colours}, "textfont": {"color": "white", "size": 11}, "name": "runs"}
-    return {**look, "hovertext": [html.escape(run_label(r)) for r in rows], "hovertemplate": hover, **bars}
+    return {**look, "hovertext": [chart_label(r) for r in rows], "hovertemplate": hover, **bars}
 
 
 def _better(column: str, upright: bool = False) -> str:

@@ -7,8 +7,8 @@ __all__ = ['COLOURS', 'PLOTLY_JS', 'LINE', 'ROW', 'IMAGE_FORMATS', 'BROWSERS', '
            'show', 'escaped_html', 'show_table', 'interval_text', 'milliseconds_text', 'error_bars', 'runtime_row',
            'serving_moved', 'generation_row', 'style', 'learning_curve', 'LiveCurve', 'confusion_chart',
            'reliability_chart', 'latency_chart', 'latency_length_chart', 'throughput_chart', 'run_label', 'label_among',
-           'chart_label', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart', 'memory_chart',
-           'rank_chart', 'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
+           'chart_label', 'group_colour', 'quality_chart', 'unsteady', 'tradeoff_chart', 'named_rows', 'slices_chart',
+           'memory_chart', 'rank_chart', 'significance_chart', 'critical_difference_chart', 'radar_chart', 'save_image']
 
 # %% ../nbs/62_plots.ipynb #633a6661
 import html
@@ -258,6 +258,11 @@ def chart_label(row: dict[str, Any]) -> str:
     return html.escape(run_label(row))
 
 
+def group_colour(group: int) -> str:
+    "The colour of a tie group, counted from 1; grey for 0, a metric without a test."
+    return COLOURS[(group - 1) % len(COLOURS)]
+
+
 def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = "accuracy") -> Any:
     "Horizontal points with 95 % intervals, best on top, coloured by tie group."
     import plotly.graph_objects as go
@@ -268,7 +273,7 @@ def quality_chart(rows: Sequence[dict[str, Any]], test_size: int, metric: str = 
         x = [r["accuracy"] for r in members]
         error = error_bars(x, [r["accuracy_ci95"] for r in members])
         fig.add_trace(go.Scatter(x=x, y=[chart_label(r) for r in members], error_x=error, mode="markers", name=f"tie group {group}" if group else "no test",
-                                 marker={"size": 11, "symbol": group % 20, "color": COLOURS[(group - 1) % len(COLOURS)]}))  # fmt: skip
+                                 marker={"size": 11, "symbol": group % 20, "color": group_colour(group)}))  # fmt: skip
     fig.update_xaxes(title=metric).update_yaxes(categoryorder="array", categoryarray=[chart_label(r) for r in rows][::-1], automargin=True)
     return style(
         fig, "Accuracy", f"{test_size:,} test examples; bars are 95 % Wilson intervals; runs of one group are not separable from its best", 150 + 40 * len(rows)
@@ -303,7 +308,7 @@ def tradeoff_chart(rows: Sequence[dict[str, Any]], test_size: int) -> Any:
     fig.add_trace(go.Scatter(x=[r["latency_median_ms"] for r in front], y=[r["accuracy"] for r in front], mode="lines", line=line, name="Pareto front"))
     for r in working:
         error = {**error_bars([r["accuracy"]], [r["accuracy_ci95"]]), "thickness": 1}
-        marker = {"size": 20, "color": COLOURS[((r["tie_group"] or 1) - 1) % len(COLOURS)]}
+        marker = {"size": 20, "color": group_colour(r["tie_group"] or 1)}
         fig.add_trace(go.Scatter(x=[r["latency_median_ms"]], y=[r["accuracy"]], error_y=error, mode="markers+text", text=[str(r["rank"])],
                                  textfont={"color": "white", "size": 11}, marker=marker, name=f"{r['rank']} {chart_label(r)}"))  # fmt: skip
     fig.update_xaxes(title="median latency of one text, ms (log)", type="log").update_yaxes(title="accuracy")

@@ -112,7 +112,7 @@ def merged(model: Any) -> Any:
             model.set_submodule(name, module.modules_to_save[module.active_adapter])
     return model.merge_and_unload()
 
-
+# %% ../nbs/21_tuning.ipynb #21ab0009
 def whole_model(auto: Any, folder: Path, unused: str = "no such layer", **options: Any) -> Any:
     "A saved network in evaluation mode; ValueError when a weight is missing (but for layers whose name begins with `unused`) or has another shape."
     model, found = auto.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **options)
@@ -133,7 +133,7 @@ def _complain(lacking: list[str]) -> None:
     if lacking:
         raise ValueError(f"{len(lacking)} weights are missing, {min(lacking)} among them")
 
-
+# %% ../nbs/21_tuning.ipynb #21ab0011
 def load_tuned(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str = "cpu", merge: bool = True) -> Any:
     "The fine-tuned classification model of a folder, in evaluation mode; ValueError when a weight is missing in it."
     import torch
