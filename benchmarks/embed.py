@@ -1,10 +1,17 @@
-"""Embedding beside other software, in one run: speed on short and long texts, and memory against the number of texts.
+"""Embedding beside other software, in one run: speed on short, mixed and long texts, what bfloat16 costs, and memory against the number of texts.
 
-    python benchmarks/embed.py [--data FOLDER] [--threads 2] [--rounds 3] [--out benchmarks/results/embed.json]
+    python benchmarks/embed.py [--data FOLDER] [--threads 2] [--rounds 3] [--share 1] [--out benchmarks/results/embed.json]
+    python benchmarks/embed.py --onnx PYTHON --openvino PYTHON --share 0.2 --only-speed --out benchmarks/results/backends.json
 
-Every round times each way once, in a changing order, on the same texts, in one process; the
-ratio is taken within each round and its median is reported, so a drifting
-machine hurts both sides alike. The vectors are compared first: a fast wrong answer is no answer.
+Each way of embedding is a process of its own that has loaded its model and waits, so none inherits another's settings; the parent lets one at a time embed
+the same texts, in a changing order. The ratio is taken within each round and its median is reported, so a drifting machine hurts all alike. The vectors are
+compared: a fast wrong answer is no answer.
+
+sentence-transformers' ONNX and OpenVINO backends want other versions of transformers than ours, so each has an environment of its own, whose
+interpreter is named:
+
+    python -m venv onnx && onnx/bin/pip install 'sentence-transformers[onnx]'
+    python -m venv openvino && openvino/bin/pip install 'sentence-transformers[openvino]'
 """
 
 import argparse
@@ -12,18 +19,66 @@ import json
 import os
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
+OURS, HALF, THEIRS, LOOP = "ours", "ours in bfloat16", "sentence-transformers", "unsorted batches of 8"
+LIMIT = 256  # tokens
+TEXTS = {
+    "SST-2 phrases": ("sst2/train.parquet", 6000),
+    "domains, mixed lengths": ("domains/test.parquet", 2000),
+    "IMDb reviews, 256 tokens": ("imdb/test.parquet", 1000),
+}
+WORKER = """
+import json, sys, time
+import numpy as np
+
+way, source, threads, limit = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+import torch
+torch.set_num_threads(threads)
+if way.startswith("ours"):
+    from senticompare.embed import load_embedder
+    from senticompare.models import find_model
+    embedder = load_embedder(find_model("all-MiniLM-L6-v2"), limit, "cpu", "bfloat16" if "bfloat16" in way else "float32")
+    encode = lambda texts: np.concatenate(list(embedder.windows(texts)))
+elif way.startswith("unsorted"):
+    from transformers import AutoModel, AutoTokenizer
+    model, tokenizer = AutoModel.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    @torch.inference_mode()
+    def encode(texts):
+        found = []
+        for start in range(0, len(texts), 8):
+            batch = tokenizer(texts[start : start + 8], padding=True, truncation=True, max_length=limit, return_tensors="pt")
+            hidden, mask = model(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1)
+            found.append(((hidden * mask).sum(1) / mask.sum(1)).numpy())
+        return np.concatenate(found)
+else:
+    from sentence_transformers import SentenceTransformer
+    backend = "onnx" if "ONNX" in way else "openvino" if "OpenVINO" in way else "torch"
+    options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}} if "float32" in way else {}
+    reference = SentenceTransformer(source, device="cpu", backend=backend, **options)
+    reference.max_seq_length = limit
+    encode = lambda texts: reference.encode(texts, show_progress_bar=False)
+encode(["A first text.", "And another one, to warm up."] * 200)
+print("ready", flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    texts = json.load(open(asked["texts"]))
+    start = time.perf_counter()
+    vectors = np.asarray(encode(texts))
+    spent = time.perf_counter() - start
+    np.save(asked["out"], vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    print("took", spent, flush=True)
+"""
 MEMORY = """
-import sys, pandas as pd
+import sys
+import pyarrow.parquet as pq
 from senticompare.data import clean_text
 from senticompare.embed import embed_texts, load_embedder
 from senticompare.models import find_model
 from senticompare.speed import peak_rss_mb
-import pyarrow.parquet as pq
 
 class Texts:
     "Texts read from the file as they are asked for, so that only the embedding's own memory grows."
@@ -39,61 +94,85 @@ print(out.shape[0], peak_rss_mb())
 """
 
 
-def ways(embedder, reference, texts):
-    import numpy as np
+class Way:
+    "One way of embedding, loaded and warm in a process of its own."
 
-    from senticompare.embed import load_embedder, pool
-    from senticompare.models import find_model, load_backbone
+    def __init__(self, name, python, source, threads, folder):
+        self.name, self.out = name, str(folder / f"{name}.npy")
+        command = [python, "-c", WORKER, name, source, str(threads), str(LIMIT)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.answer("ready")
 
-    reduced = load_embedder(find_model("all-MiniLM-L6-v2"), embedder.max_length, "cpu", "bfloat16")
-    plain = load_backbone(find_model("all-MiniLM-L6-v2"))  # the loop is what one writes without any of this
+    def answer(self, word):
+        for line in self.process.stdout:
+            if line.startswith(word):
+                return line.split()[-1]
+        raise SystemExit(f"{self.name}: its process ended (exit status {self.process.wait()}); its message stands above")
 
-    def unsorted_loop():
-        out = []
-        for start in range(0, len(texts), 8):
-            batch = embedder.tokenizer(texts[start : start + 8], padding=True, truncation=True, max_length=embedder.max_length, return_tensors="pt")
-            hidden = plain(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-            out.append(pool(hidden, batch["attention_mask"], "mean").numpy())
-        return np.concatenate(out)
+    def embed(self, texts):
+        self.process.stdin.write(json.dumps({"texts": str(texts), "out": self.out}) + "\n")
+        self.process.stdin.flush()
+        return float(self.answer("took"))
 
-    return {
-        "ours": lambda: np.concatenate(list(embedder.windows(texts))),
-        "ours in bfloat16": lambda: np.concatenate(list(reduced.windows(texts))),
-        "sentence-transformers": lambda: reference.encode(texts),
-        "unsorted batches of 8": unsorted_loop,
-    }
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def compare(name, embedder, reference, texts, rounds, skip=()):
-    import numpy as np
-    import torch
-
+def share_of_limit(embedder, texts, seconds):
+    """The machine's float32 GFLOP/s, and the share of it that real tokens in this time are."""
     from senticompare.machine import gemm_gflops, model_flops
 
-    todo = {k: f for k, f in ways(embedder, reference, texts).items() if k not in skip}
-    seconds, vectors = {k: [] for k in todo}, {}
-    with torch.inference_mode():
-        for f in todo.values():
-            f() if len(texts) <= 2000 and rounds > 1 else None
-        for r in range(rounds):
-            for k in list(todo)[r % len(todo) :] + list(todo)[: r % len(todo)]:
-                start = time.perf_counter()
-                found = np.asarray(todo[k]())
-                seconds[k].append(time.perf_counter() - start)
-                vectors[k] = found / np.linalg.norm(found, axis=1, keepdims=True)
-    row = {"texts": name, "n": len(texts), "seconds": {k: [round(s, 3) for s in v] for k, v in seconds.items()}}
-    ids = embedder.tokenizer(list(texts), truncation=True, max_length=embedder.max_length)["input_ids"]
+    ids = embedder.tokenizer(texts, truncation=True, max_length=LIMIT)["input_ids"]
     peak = max(gemm_gflops() for _ in range(3))
-    row["gemm_gflops"] = peak
-    row["share of the GEMM limit"] = round(model_flops(embedder.model, [len(i) for i in ids]) / min(seconds["ours"]) / peak / 1e9, 3)
-    for other in (k for k in todo if k != "ours"):
-        row[f"times faster than {other}"] = round(median(b / a for a, b in zip(seconds["ours"], seconds[other], strict=True)), 3)
-        row[f"largest difference from {other}"] = float(np.abs(vectors["ours"] - vectors[other]).max())
-    print(json.dumps(row, indent=1), flush=True)
+    return {"gemm_gflops": peak, "share of the GEMM limit": round(model_flops(embedder.model, [len(i) for i in ids]) / seconds / peak / 1e9, 3)}
+
+
+def compare(name, ways, texts, rounds, folder):
+    """A row: seconds of each way and round, how many times ours is faster, and how far the vectors are apart."""
+    import numpy as np
+
+    listed = folder / "texts.json"
+    listed.write_text(json.dumps(texts))
+    seconds = {way.name: [] for way in ways}
+    for r in range(rounds):
+        for way in ways[r % len(ways) :] + ways[: r % len(ways)]:
+            seconds[way.name].append(way.embed(listed))
+    vectors = {way.name: np.load(way.out) for way in ways}
+    row = {"texts": name, "n": len(texts), "seconds": {k: [round(s, 3) for s in v] for k, v in seconds.items()}}
+    for other in (k for k in seconds if k != OURS):
+        row[f"times faster than {other}"] = round(median(b / a for a, b in zip(seconds[OURS], seconds[other], strict=True)), 3)
+        row[f"largest difference from {other}"] = float(np.abs(vectors[OURS] - vectors[other]).max())
     return row
 
 
-def probe(data, train=5000, test=2000):
+def interpreters(args):
+    """The ways that were asked for, and what runs them."""
+    found = {OURS: sys.executable, HALF: sys.executable, THEIRS: sys.executable, LOOP: sys.executable}
+    found |= {"its ONNX backend": args.onnx} if args.onnx else {}
+    return found | ({"its OpenVINO backend": args.openvino, "its OpenVINO backend in float32": args.openvino} if args.openvino else {})
+
+
+def speed(args, embedder, source):
+    import pandas as pd
+
+    from senticompare.data import clean_text
+
+    rows = []
+    with tempfile.TemporaryDirectory() as d:
+        ways = [Way(name, python, source, args.threads, Path(d)) for name, python in interpreters(args).items()]
+        for name, (file, n) in TEXTS.items():
+            texts = [clean_text(t) for t in pd.read_parquet(args.data / file)["text"].sample(round(n * args.share), random_state=0)]
+            chosen = [w for w in ways if w.name != LOOP or file.startswith("sst2")]  # the loop on long texts takes minutes and teaches nothing new
+            row = compare(name, chosen, texts, args.rounds, Path(d))
+            rows.append({**row, **share_of_limit(embedder, texts, min(row["seconds"][OURS]))})
+            print(json.dumps(rows[-1], indent=1), flush=True)
+        for way in ways:
+            way.close()
+    return rows
+
+
+def probe(data, train=3000, test=2000):
     """Accuracy of a linear head on frozen vectors of IMDb, in float32 and in bfloat16, and how near the vectors are."""
     import numpy as np
     import pandas as pd
@@ -107,13 +186,13 @@ def probe(data, train=5000, test=2000):
     texts = {p: [clean_text(t) for t in frame["text"]] for p, frame in parts.items()}
     found, vectors = {}, {}
     for precision in ("float32", "bfloat16"):
-        embedder = load_embedder(find_model("all-MiniLM-L6-v2"), 256, "cpu", precision)
+        embedder = load_embedder(find_model("all-MiniLM-L6-v2"), LIMIT, "cpu", precision)
         x = {p: np.concatenate(list(embedder.windows(t))) for p, t in texts.items()}
         head = LogisticRegression(max_iter=1000).fit(x["train"], parts["train"]["label"])
         found[precision], vectors[precision] = float(head.score(x["test"], parts["test"]["label"])), x["test"]
     a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors.values())
-    found["smallest cosine"] = float((a * b).sum(1).min())
-    print(f"frozen probe on IMDb, {train:,} and {test:,} reviews:", found, flush=True)
+    found |= {"smallest cosine": float((a * b).sum(1).min()), "train": train, "test": test}
+    print("frozen probe on IMDb:", found, flush=True)
     return found
 
 
@@ -131,34 +210,28 @@ def main():
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the texts that are embedded")
+    parser.add_argument("--onnx", help="interpreter of an environment with sentence-transformers[onnx]")
+    parser.add_argument("--openvino", help="interpreter of an environment with sentence-transformers[openvino]")
+    parser.add_argument("--only-speed", action="store_true", help="neither the probe nor memory")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/embed.json")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    import pandas as pd
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])  # who counts the cores himself finds as many
     import torch
 
     torch.set_num_threads(args.threads)
-    from sentence_transformers import SentenceTransformer
-
-    from senticompare.config import write_text
-    from senticompare.data import clean_text
+    from senticompare.config import quiet, write_text
     from senticompare.embed import load_embedder
     from senticompare.models import find_model, model_source
     from senticompare.resources import provenance
 
-    card = find_model("all-MiniLM-L6-v2")
-    embedder, reference = load_embedder(card, 256, "cpu"), SentenceTransformer(model_source(card)[0], device="cpu")
-    reference.max_seq_length = 256
-    phrases = pd.read_parquet(args.data / "sst2/train.parquet")["text"].sample(6000, random_state=0).tolist()
-    reviews = [clean_text(t) for t in pd.read_parquet(args.data / "imdb/test.parquet")["text"].sample(2000, random_state=0)]
-    mixed = [clean_text(t) for t in pd.read_parquet(args.data / "domains/test.parquet")["text"].sample(2000, random_state=0)]
-    rows = [
-        compare("SST-2 phrases", embedder, reference, phrases, args.rounds),
-        compare("domains, mixed lengths", embedder, reference, mixed, args.rounds, ("unsorted batches of 8",)),
-        compare("IMDb reviews, 256 tokens", embedder, reference, reviews, 1, ("unsorted batches of 8",)),
-    ]
-    peaks = memory(args.data / "imdb/test.parquet")
-    write_text(args.out, json.dumps({**provenance(), "speed": rows, "frozen_probe": probe(args.data), "peak_rss_mb": peaks}, indent=1))
+    quiet()
+    about, card = provenance(), find_model("all-MiniLM-L6-v2")
+    found = {"speed": speed(args, load_embedder(card, LIMIT, "cpu"), str(model_source(card)[0]))}
+    if not args.only_speed:
+        found |= {"frozen_probe": probe(args.data), "peak_rss_mb": memory(args.data / "sst2/train.parquet")}
+    write_text(args.out, json.dumps({**about, "threads": args.threads, **found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -62,8 +62,10 @@ class Classifier:
         if self.head is not None:
             answers = np.asarray(self.head.predict_proba(self.features(texts, cache, batch_tokens)), dtype=np.float64)
             return answers / answers.sum(1, keepdims=True)  # XGBoost's float32 rows miss 1 by a little
-        device = str(next(self.model.parameters()).device)
-        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, self.text_limit, device, batch_tokens)
+        from senticompare.inference import batches_at_once
+
+        device, at_once = str(next(self.model.parameters()).device), batches_at_once(self.model)
+        windows = run_windows(texts, self.tokenizer, lambda inputs: self.model(**inputs).logits, self.text_limit, device, batch_tokens, at_once)
         return softmax(np.concatenate(list(windows)).astype(np.float64))
 
 # %% ../nbs/32_classifier.ipynb #78dc42a4

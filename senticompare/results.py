@@ -222,8 +222,9 @@ def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
     from pyarrow import parquet
 
     try:
-        frame: pd.DataFrame = parquet.read_table(path, use_threads=False).to_pandas()
-        wrong = _not_predictions(frame) or (_other_answers(frame, result) if result["status"] == "completed" else "")
+        table = parquet.read_table(path, use_threads=False)
+        wrong = _not_predictions(table) or (_other_answers(table, result) if result["status"] == "completed" else "")
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     except (OSError, ValueError, KeyError) as e:
         wrong = (str(e).splitlines() or [type(e).__name__])[0][:120]
     if wrong:
@@ -231,33 +232,41 @@ def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
     return frame
 
 # %% ../nbs/60_results.ipynb #bc24b752
-def _not_predictions(frame: pd.DataFrame) -> str:
-    "What keeps a table from being predictions; empty when it is."
-    kinds = pd.api.types
-    for name, fits in {"example_id": kinds.is_string_dtype, "label": kinds.is_integer_dtype, "prediction": kinds.is_integer_dtype}.items():
-        if name not in frame:
+def _not_predictions(table: Any) -> str:
+    "What keeps an Arrow table from being predictions; empty when it is."
+    from pyarrow import types
+
+    kinds = {"example_id": (types.is_string, types.is_large_string), "label": (types.is_integer,), "prediction": (types.is_integer,)}
+    for name, fits in kinds.items():
+        if name not in table.column_names:
             return f"no column {name}"
-        if not fits(frame[name].dtype) or frame[name].isna().any() or (name == "example_id" and not all(isinstance(i, str) for i in frame[name])):
-            return f"column {name} holds {frame[name].dtype}, or nothing"
-    columns = _chances(frame)
-    if not all(((frame[name].to_numpy() >= 0) & (frame[name].to_numpy() < len(columns))).all() for name in ("label", "prediction")):
+        if not any(fit(table[name].type) for fit in fits) or table[name].null_count:
+            return f"column {name} holds {table[name].type}, or nothing"
+    chances = _chances(table)
+    if not all(_within(table[name], 0, len(chances) - 1) for name in ("label", "prediction")):
         return "a class without a probability"
-    within = (kinds.is_numeric_dtype(c.dtype) and ((c.to_numpy() >= 0) & (c.to_numpy() <= 1)).all() for c in columns)
-    return "" if all(within) else "a probability outside 0 to 1"
+    numbers = all(types.is_floating(c.type) or types.is_integer(c.type) for c in chances)
+    return "" if numbers and all(_within(c, 0, 1) for c in chances) else "a probability outside 0 to 1"
 
 
-def _chances(frame: pd.DataFrame) -> list[Any]:
-    return [frame[name] for name in frame if str(name).startswith("prob_")]
+def _chances(table: Any) -> list[Any]:
+    return [table[name] for name in table.column_names if name.startswith("prob_")]
 
 
-def _other_answers(frame: pd.DataFrame, result: dict[str, Any]) -> str:
+def _within(column: Any, low: float, high: float) -> bool:
+    "Whether all numbers of a column are in a range; NaN is not."
+    values = column.to_numpy()
+    return not len(values) or bool(low <= values.min() and values.max() <= high)
+
+
+def _other_answers(table: Any, result: dict[str, Any]) -> str:
     "How predictions differ from the result beside them; empty when they belong together."
-    if len(frame) != result["data"]["sizes"]["test"]:
-        return f"{len(frame):,} rows, the result has {result['data']['sizes']['test']:,} test examples"
-    if len(_chances(frame)) != len(result["data"]["classes"]):
+    if len(table) != result["data"]["sizes"]["test"]:
+        return f"{len(table):,} rows, the result has {result['data']['sizes']['test']:,} test examples"
+    if len(_chances(table)) != len(result["data"]["classes"]):
         return "not the result's classes"
-    labels, answers = frame["label"].to_numpy(), frame["prediction"].to_numpy()
-    counts = np.zeros((len(_chances(frame)),) * 2)
+    labels, answers = table["label"].to_numpy(), table["prediction"].to_numpy()
+    counts = np.zeros((len(_chances(table)),) * 2)
     np.add.at(counts, (labels, answers), 1)
     for name, statistic in STATISTICS.items():
         ours, stated = float(statistic(counts)), result["quality"][name]
