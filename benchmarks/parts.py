@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
-REVIEWS = 8000
-PHRASES = (8000, 1000)  # for training and for validation
+REVIEWS = 4000
+PHRASES = (3000, 500)  # for training and for validation
 OURS = "ours"
 
 

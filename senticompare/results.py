@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import InputError, RunSpec, atomic_path, slug, spec_hash, write_text
+from .config import InputError, RunSpec, atomic_path, cores, slug, spec_hash, write_text
 from .data import Splits, text_key
 from .schema import BLOCKS, SCHEMA_VERSION, SHAPE, looks_like_result, parse_result, read_json
 from .significance import STATISTICS
@@ -215,7 +216,10 @@ def read_predictions(folder: Path, results: Sequence[dict[str, Any]]) -> dict[st
     for path in files_of(folder, _PREDICTIONS):
         if (other := paths.setdefault(path.name.removesuffix(_PREDICTIONS), path)) != path:
             raise InputError(f"the same predictions stand twice: {other} and {path}; one of them must go")
-    return {r["run_id"]: _predictions(paths[r["run_id"]], r) for r in results if r["run_id"] in paths}
+    there = [r for r in results if r["run_id"] in paths]
+    with ThreadPoolExecutor(cores()) as pool:
+        frames = pool.map(lambda r: _predictions(paths[r["run_id"]], r), there)
+        return {r["run_id"]: frame for r, frame in zip(there, frames, strict=True)}
 
 
 def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
