@@ -9,6 +9,7 @@ __all__ = ['TOLERANCE', 'LOADING', 'plain_model', 'write_safetensors', 'write_on
 # %% ../nbs/71_export.ipynb #8b374741
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import warnings
@@ -91,6 +92,7 @@ def write_onnx(c: Classifier, checkpoint: Path, out: Path, int8: bool) -> None:
     sample = tokenizer(["a fine film", "it broke after a day and nobody helped"], padding=True, truncation=True, max_length=limit, return_tensors="pt")
     free = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=2, max=limit)}
     target = out / ("full.onnx" if int8 else "model.onnx")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names every package of pictures that is not there
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         graph = _graph(model, None if c.head is None else find_model(c.spec.model).pooling)
@@ -109,8 +111,6 @@ def write_onnx(c: Classifier, checkpoint: Path, out: Path, int8: bool) -> None:
 # %% ../nbs/71_export.ipynb #fc1d4697
 def _quantize(source: Path, target: Path) -> None:
     "onnxruntime's dynamic int8 of the matrix products, per output channel."
-    import logging
-
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
