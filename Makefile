@@ -26,7 +26,7 @@ docs: $(VENV)/.dev  ## the site, in _docs/ (needs the quarto command)
 	$(BIN)/nbdev-docs; status=$$?; rm -rf nbs/reports; exit $$status
 
 bench: $(VENV)/.dev  ## side-by-side measurements; minutes
-	$(BIN)/python benchmarks/embed.py && $(BIN)/python benchmarks/crosscheck.py && $(BIN)/python benchmarks/train.py && $(BIN)/python benchmarks/dropout.py && $(BIN)/python benchmarks/summary.py
+	$(BIN)/python benchmarks/embed.py && $(BIN)/python benchmarks/parts.py && $(BIN)/python benchmarks/crosscheck.py && $(BIN)/python benchmarks/train.py && $(BIN)/python benchmarks/dropout.py && $(BIN)/python benchmarks/summary.py
 
 lab: $(VENV)/.dev
 	$(INSTALL) -e ".[offline,lab]" && $(BIN)/jupyter lab nbs

@@ -96,4 +96,5 @@ MOST_AT_ONCE = 4  # batches side by side; each needs memory of its own
 def batches_at_once(model: Any) -> int:
     "How many batches this model may be given side by side, each on an equal share of torch's threads; 1: one after the other."
     plain = all(p.device.type == "cpu" and p.is_floating_point() for p in model.parameters()) and not hasattr(model, "peft_config")
-    return min(torch.get_num_threads(), MOST_AT_ONCE) if plain and model.config.model_type in _ENCODERS else 1
+    even = [n for n in range(1, MOST_AT_ONCE + 1) if torch.get_num_threads() % n == 0]  # no thread is left over
+    return max(even) if plain and model.config.model_type in _ENCODERS else 1
