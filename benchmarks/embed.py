@@ -11,7 +11,7 @@ sentence-transformers' ONNX and OpenVINO backends want other versions of transfo
 interpreter is named:
 
     python -m venv onnx && onnx/bin/pip install 'sentence-transformers[onnx]'
-    python -m venv openvino && openvino/bin/pip install 'sentence-transformers[openvino]'
+    python -m venv openvino && openvino/bin/pip install 'sentence-transformers[openvino]'  # without torchvision where it does not fit torch
 """
 
 import argparse
@@ -58,6 +58,10 @@ else:
     from sentence_transformers import SentenceTransformer
     backend = "onnx" if "ONNX" in way else "openvino" if "OpenVINO" in way else "torch"
     options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}} if "float32" in way else {}
+    if backend == "onnx":  # it would count the machine's cores, not those it may use
+        import onnxruntime
+        options = {"model_kwargs": {"session_options": onnxruntime.SessionOptions()}}
+        options["model_kwargs"]["session_options"].intra_op_num_threads = threads
     reference = SentenceTransformer(source, device="cpu", backend=backend, **options)
     reference.max_seq_length = limit
     encode = lambda texts: reference.encode(texts, show_progress_bar=False)

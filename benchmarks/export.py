@@ -62,7 +62,7 @@ def measure(todo, texts, labels, rounds):
             seconds[k].append(time.perf_counter() - start)
             accuracy[k] = float((np.asarray(found).argmax(1) == labels).mean())
     return [
-        {"way": k, "texts_s": round(len(texts) / median(s), 1), "accuracy": round(accuracy[k], 4),
+        {"way": k, "texts_s": round(len(texts) / median(s), 1), "accuracy": round(accuracy[k], 4), "seconds": [round(x, 3) for x in s],
          f"times faster than {PLAIN}": round(median(b / a for a, b in zip(s, seconds[PLAIN], strict=True)), 2),
          "times faster than senticompare, torch": round(median(b / a for a, b in zip(s, seconds["senticompare, torch"], strict=True)), 2)}
         for k, s in seconds.items()

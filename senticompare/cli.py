@@ -43,6 +43,7 @@ from senticompare.config import (
     setting_value,
     slug,
     suite_names,
+    threads_asked,
 )
 
 # %% ../nbs/72_cli.ipynb #27caf6e4
@@ -84,6 +85,7 @@ def _global(
 ) -> None:
     if device not in CHOICES["device"]:
         raise InputError(f"option --device: unknown value {device!r}{nearest(device, CHOICES['device'])}")
+    threads_asked()  # a wrong number is told before anything is read
     _state.update(device=device, verbose=verbose)
 
 
@@ -514,10 +516,34 @@ def evaluate(
     print(json.dumps(figures, indent=1)) if as_json else print_rows(shown, title=f"{len(test):,} test examples of {dataset}")
 
 # %% ../nbs/72_cli.ipynb #0e45314b
-def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
-    "Texts from the command line and from a file (- for standard input) with one text a line; blank lines are left out, and said so."
+def _column(file: Path, column: str | None) -> list[str]:
+    "The texts of a table's column, in the order of its rows; rows without a text are left out, and said so."
+    from senticompare.data import TEXT_NAMES, open_table, pick_column
+
+    table = open_table(file)
+    name = pick_column(table, column, TEXT_NAMES, "--text-column")
+    try:
+        cells = [(number, row[name]) for number, row in table.rows()]
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: not UTF-8; save it as UTF-8") from None
+    if wrong := next((number for number, cell in cells if not isinstance(cell, (str, type(None)))), None):
+        raise InputError(f"{file}, row {wrong}: column {name!r} holds no text there; choose another with --text-column")
+    found = [cell for _, cell in cells if cell and cell.strip()]
+    if found and len(found) < len(cells):
+        print(f"{len(cells) - len(found)} rows of {file} without a text were left out", file=sys.stderr)
+    return found
+
+
+def _texts(texts: list[str] | None, file: Path | None, column: str | None = None) -> list[str]:
+    "Texts from the command line and from a file: a table, or one text a line (- for standard input); blank lines are left out, and said so."
+    from senticompare.data import FILE_TABLES
+
     found = list(texts or [])
-    if file is not None:
+    if file is not None and file.suffix in FILE_TABLES:
+        found += _column(file, column)
+    elif column is not None:
+        raise InputError(f"option --text-column: it goes with --file and a table ({', '.join(FILE_TABLES)})")
+    elif file is not None:
         try:
             content = sys.stdin.buffer.read().decode("utf-8") if str(file) == "-" else file.read_text(encoding="utf-8")
             lines = [line.removesuffix("\r") for line in content.removesuffix("\n").split("\n")]  # not splitlines: a text may hold other separators
@@ -529,7 +555,7 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
         except OSError as e:
             raise InputError(f"file {file} cannot be read: {e.strerror}") from None
     if not found:
-        raise InputError("no text to answer: give texts, or --file with one text a line")
+        raise InputError("no text to answer: give texts, or --file with one text a line, or a table")
     if empty := [i for i, text in enumerate(found, 1) if not text.strip()]:
         raise InputError(f"text {empty[0]} is empty: there is nothing to answer")
     return found
@@ -539,7 +565,8 @@ def _texts(texts: list[str] | None, file: Path | None) -> list[str]:
 def predict(
     checkpoint: Checkpoint,
     text: Annotated[list[str] | None, typer.Argument(help="Texts.")] = None,
-    file: Annotated[Path | None, typer.Option(help="One text a line; - reads standard input.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A table (CSV, TSV, JSONL, Parquet), or one text a line; - reads standard input.")] = None,
+    text_column: TextColumn = None,
     fast: Annotated[bool, typer.Option("--fast", help="On a CPU in bfloat16, close calls again in float32: the same labels, probabilities to .02.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -549,7 +576,7 @@ def predict(
     from senticompare.export import is_export
     from senticompare.quick import load_quick
 
-    wanted = _texts(text, file)
+    wanted = _texts(text, file, text_column)
     if fast and is_export(checkpoint):
         raise InputError("option --fast: it goes with a checkpoint, not with an export")
     classifier = load_quick(checkpoint) if fast else _loaded(checkpoint)
@@ -611,10 +638,12 @@ def runtimes(
     "Time one checkpoint in the ways it can be served on this machine: eager, compiled, ONNX, int8, 4-bit, un-merged."
     from senticompare.classifier import read_checkpoint
     from senticompare.plots import runtime_row, serving_moved
-    from senticompare.runner import set_threads
+    from senticompare.runner import check_writable, set_threads
     from senticompare.serving import WAYS, check_network, serve_ways
 
     check_network(checkpoint)
+    if reports:
+        check_writable(reports)
     set_threads(1)
     texts, labels = _texts_for(checkpoint, dataset, test_size)
     chosen = ways.split(",") if ways else list(WAYS)
@@ -638,10 +667,13 @@ def generation(
     from senticompare.data import load_splits
     from senticompare.generation import time_generation
     from senticompare.plots import generation_row
+    from senticompare.runner import check_writable
 
     lengths = [int(n) if n.strip().isdecimal() and n.isascii() and len(n) < 10 else 0 for n in prompt_tokens.split(",")]
     if not all(lengths):
         raise InputError(f"option --prompt-tokens: {prompt_tokens!r} is not a list of numbers like 16,64,256")
+    if reports:
+        check_writable(reports)
     texts = list(load_splits(make_spec({})).test["text"])
     rows = time_generation(model, texts, lengths, new_tokens, repetitions, _state["device"])
     print_rows(rows if as_json else [generation_row(r) for r in rows], as_json, title=f"{model}: {new_tokens} tokens, medians")

@@ -129,7 +129,7 @@ def paired(labels: np.ndarray, answers: np.ndarray, metric: str = "accuracy") ->
 def machine_text(r: dict[str, Any]) -> str | None:
     "The processor or GPU that a run was made on, and its threads; None where that was not recorded."
     h = r["provenance"].get("hardware") or {}
-    return f"{h.get('gpu') or h.get('cpu', 'not recorded')}, {h.get('threads', '?')} threads" if h else None
+    return f"{h.get('gpu') or h.get('cpu') or 'not recorded'}, {h.get('threads') or '?'} threads" if h else None
 
 
 def deployed_mb(r: dict[str, Any]) -> float | None:
@@ -150,12 +150,13 @@ def leaderboard_row(r: dict[str, Any]) -> dict[str, Any]:
         "accuracy": quality["accuracy"], "accuracy_ci95": quality["accuracy_ci95"],
         "f1": quality["f1_macro"], "f1_macro": quality["f1_macro"],
         "precision": quality["precision_macro"], "recall": quality["recall_macro"], "mcc": quality["mcc"],
-        "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"], "latency_p99_ms": speed["latency_p99_ms"],
+        "ttft_mean_ms": speed["first_result_ms"], "latency_median_ms": speed["latency_p50_ms"],
+        "latency_p95_ms": speed["latency_p95_ms"], "latency_p99_ms": speed["latency_p99_ms"],
         "timing_steady": (speed.get("machine") or {}).get("steady"), "timing_machine": machine_text(r),
         "throughput_samples_per_sec": speed["throughput_samples_s"], "throughput_tokens_per_sec": speed["throughput_tokens_s"],
         "memory_allocated_mb": memory["infer_peak_rss_mb"], "artifact_mb": memory["artifact_mb"], "size_mb": deployed_mb(r),
         "training_time_hours": None if seconds is None else round(seconds / 3600, 6), "trainable_percent": training["trainable_percent"],
-        "inference_cost_per_1m_tokens": cost["per_1m_tokens_usd"],
+        "cost_per_1k_texts_usd": cost["per_1k_queries_usd"], "inference_cost_per_1m_tokens": cost["per_1m_tokens_usd"],
     }  # fmt: skip
 
 # %% ../nbs/61_compare.ipynb #32dcb6a7

@@ -6,8 +6,8 @@
 __all__ = ['METHODS', 'LONGEST_NAME', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'CHOICES', 'FIELD_TYPES', 'RULES', 'InputError',
            'nearest', 'Method', 'RunSpec', 'slug', 'field_type', 'make_spec', 'setting_value', 'check_used', 'digest',
            'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'read_yaml', 'load_suite',
-           'read_claims', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'launched', 'set_seed', 'quiet',
-           'hub_trouble']
+           'read_claims', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'threads_asked', 'launched',
+           'set_seed', 'quiet', 'hub_trouble']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -504,6 +504,14 @@ def pick_device(
 def cores() -> int:
     "Processor cores this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_asked() -> int | None:
+    "Threads that OMP_NUM_THREADS asks for, None where it is not set; InputError when it is no number from 1 up."
+    text = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if text and not (text.isascii() and text.isdecimal() and 0 < int(text) < 10_000):
+        raise InputError(f"environment variable OMP_NUM_THREADS: {text[:40]!r} is not a number of threads; set it to a number from 1 up, or not at all")
+    return int(text) if text else None
 
 
 def launched() -> tuple[int, int]:

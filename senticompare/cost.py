@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import InputError, home, nearest, read_yaml
+from .results import why_no_cost
 
 # %% ../nbs/48_cost.ipynb #12025092
 PRICE_FILE = "prices.yaml"
@@ -145,4 +146,5 @@ def _priced(r: dict[str, Any], known: dict[str, Prices]) -> dict[str, Any]:
         known[name] = load_prices(machine)
     block = cost_block(known[name], r["speed"], r["training"]["train_time_s"])
     reasons = {k: why for k, why in r["not_measured"].items() if block.get(k.removeprefix("cost.")) is None}
+    reasons |= why_no_cost(block, r["energy"], r["speed"], r["training"])
     return {**r, "cost": {**r["cost"], **block}, "not_measured": reasons}

@@ -105,7 +105,8 @@ def ranking_html(scored: Sequence[tuple[dict[str, Any], float | None]]) -> str:
 # %% ../nbs/65_dashboard.ipynb #5d90e7c3
 AXES = {
     "accuracy": "accuracy", "macro-F1": "f1_macro", "MCC": "mcc", "median latency, ms": "latency_median_ms", "texts per second": "throughput_samples_per_sec",
-    "memory, MB": "memory_allocated_mb", "disk, MB": "size_mb", "training, h": "training_time_hours", "$ per 1M tokens": "inference_cost_per_1m_tokens",
+    "memory, MB": "memory_allocated_mb", "disk, MB": "size_mb", "training, h": "training_time_hours",
+    "$ per 1,000 texts": "cost_per_1k_texts_usd", "$ per 1M tokens": "inference_cost_per_1m_tokens",
 }  # fmt: skip
 
 # %% ../nbs/65_dashboard.ipynb #65fc0001

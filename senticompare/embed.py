@@ -10,6 +10,7 @@ __all__ = ['WINDOW', 'BATCH_TOKENS', 'pool', 'plan_batches', 'padded_share', 'en
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -88,11 +89,14 @@ def padded_inputs(ids: Sequence[list[int]], pad_id: int, device: str) -> dict[st
     return {"input_ids": filled, "attention_mask": mask}
 
 # %% ../nbs/30_embed.ipynb #30ab0002
+_SHARING = threading.Lock()  # torch's number of threads is the whole process's: only one caller at a time may change it
+
+
 def side_by_side(answer: Callable[[Any], Any], batches: Sequence[Any], at_once: int) -> Iterator[Any]:
     "The answer to each batch, in order; `at_once` of them together on an equal share of torch's threads when there are many."
     import torch
 
-    if at_once < 2 or len(batches) < 4 * at_once:
+    if at_once < 2 or len(batches) < 4 * at_once or not _SHARING.acquire(blocking=False):
         yield from map(answer, batches)
         return
     threads = torch.get_num_threads()
@@ -101,6 +105,7 @@ def side_by_side(answer: Callable[[Any], Any], batches: Sequence[Any], at_once: 
             yield from pool.map(answer, batches)
     finally:
         torch.set_num_threads(threads)  # also for threads that start later
+        _SHARING.release()
 
 # %% ../nbs/30_embed.ipynb #798e5477
 def run_windows(

@@ -8,7 +8,6 @@ __all__ = ['C_GRID', 'LEAST_TREES', 'HEADS', 'MajorityHead', 'macro_f1', 'softma
 
 # %% ../nbs/31_heads.ipynb #42ece88d
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import cores, write_text
+from .config import cores, threads_asked, write_text
 
 # %% ../nbs/31_heads.ipynb #edd430e5
 @dataclass
@@ -126,7 +125,7 @@ def fit_logistic(x: Any, y: np.ndarray, c: float, classes: int, seed: int) -> tu
 # %% ../nbs/31_heads.ipynb #6f28d168
 def threads() -> int:
     "Threads this process may use: OMP_NUM_THREADS where it is set, else the cores it may run on."
-    return min(cores(), int(os.environ.get("OMP_NUM_THREADS") or cores()))
+    return min(cores(), threads_asked() or cores())
 
 
 LEAST_TREES = 10

@@ -106,7 +106,7 @@ def error_bars(values: Sequence[float], intervals: Sequence[Sequence[float]]) ->
 def runtime_row(r: dict[str, Any]) -> dict[str, Any]:
     "One way of serving a checkpoint (a row of `serving.serve_ways`) as a reader sees it."
     figures = {
-        "texts/s": ("samples_s_32", "{:,.0f}"), "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"),
+        "texts/s, 32 at once": ("samples_s_32", "{:,.0f}"), "memory MB": ("peak_rss_mb", "{:,.0f}"), "accuracy": ("accuracy", "{:.3f}"),
         "same label": ("same_label", "{:.1%}"), "largest difference": ("largest_difference", "{:.2g}"),
     }  # fmt: skip
     shown = {name: None if r[key] is None else form.format(r[key]) for name, (key, form) in figures.items()}

@@ -219,21 +219,37 @@ def read_predictions(folder: Path, results: Sequence[dict[str, Any]]) -> dict[st
     there = [r for r in results if r["run_id"] in paths]
     with ThreadPoolExecutor(cores()) as pool:
         frames = pool.map(lambda r: _predictions(paths[r["run_id"]], r), there)
-        return {r["run_id"]: frame for r, frame in zip(there, frames, strict=True)}
+        found = {r["run_id"]: frame for r, frame in zip(there, frames, strict=True)}
+    _check_examples({r["run_id"]: str(r["data"].get("fingerprint")) for r in there if r["status"] == "completed"}, found, paths)
+    return found
 
 
 def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
     try:
         table = parquet.read_table(path, use_threads=False)
         wrong = _not_predictions(table) or (_other_answers(table, result) if result["status"] == "completed" else "")
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    except (OSError, ValueError, KeyError) as e:
+        frame = frame.astype({"label": np.int64, "prediction": np.int64}) if not wrong else frame  # a narrower type would overflow in the tests
+    except (OSError, ValueError, KeyError, ArrowException) as e:
         wrong = (str(e).splitlines() or [type(e).__name__])[0][:120]
     if wrong:
         raise InputError(f"{path}: damaged predictions ({wrong}); remove the run's files and run it again")
     return frame
+
+# %% ../nbs/60_results.ipynb #60ab0002
+def _check_examples(data: dict[str, str], frames: dict[str, pd.DataFrame], paths: dict[str, Path]) -> None:
+    "InputError for predictions of other examples than most runs with the same data have."
+    by_data: dict[str, dict[str, list[str]]] = {}  # fingerprint -> examples -> runs
+    for run, fingerprint in data.items():
+        rows = "".join(sorted(f"{i}\x1f{y}\x1e" for i, y in zip(frames[run]["example_id"], frames[run]["label"], strict=True)))
+        by_data.setdefault(fingerprint, {}).setdefault(hashlib.sha256(rows.encode("utf-8", "surrogatepass")).hexdigest(), []).append(run)
+    for groups in by_data.values():
+        if len(groups) > 1:
+            most, *_, odd = sorted(groups.values(), key=len, reverse=True)
+            why = f"other examples than those of {most[0]}, although both ran on the same data"
+            raise InputError(f"{paths[odd[0]]}: damaged predictions ({why}); remove the run's files and run it again")
 
 # %% ../nbs/60_results.ipynb #bc24b752
 def _not_predictions(table: Any) -> str:
@@ -265,8 +281,8 @@ def _within(column: Any, low: float, high: float) -> bool:
 
 def _other_answers(table: Any, result: dict[str, Any]) -> str:
     "How predictions differ from the result beside them; empty when they belong together."
-    if len(table) != result["data"]["sizes"]["test"]:
-        return f"{len(table):,} rows, the result has {result['data']['sizes']['test']:,} test examples"
+    if len(table) != (size := (result["data"].get("sizes") or {}).get("test")):
+        return f"{len(table):,} rows, the result has {size} test examples"
     if len(_chances(table)) != len(result["data"]["classes"]):
         return "not the result's classes"
     labels, answers = table["label"].to_numpy(), table["prediction"].to_numpy()
@@ -295,6 +311,14 @@ def write_table(folder: Path, name: str, kind: str, about: dict[str, Any], rows:
     return path
 
 
+def _sensible(name: str, figure: Any) -> bool:
+    "Whether a table's figure is None, or a finite number that is not negative; a share is at most 1, and `cache` yes or no."
+    if isinstance(figure, bool) or name == "cache":
+        return isinstance(figure, bool) and name == "cache"
+    most = 1 if name in ("accuracy", "same_label") else math.inf
+    return figure is None or (isinstance(figure, (int, float)) and math.isfinite(figure) and 0 <= figure <= most)
+
+
 def read_tables(folder: Path, kind: str) -> list[dict[str, Any]]:
     "The tables of one of TABLES in a reports folder; InputError that names a damaged one."
     return [_table(path, kind) for path in files_of(folder, f".{kind}.json")]
@@ -303,10 +327,14 @@ def read_tables(folder: Path, kind: str) -> list[dict[str, Any]]:
 def _table(path: Path, kind: str) -> dict[str, Any]:
     try:
         table: dict[str, Any] = read_json(path.read_text(encoding="utf-8"))
-        words = [table["name"], table["created_at"], table["hardware"]["cpu"], *(row["way"] for row in table["rows"] if kind == "runtimes")]
-        figures = [row[name] for row in table["rows"] for name in TABLES[kind]] + [table["hardware"]["threads"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        words, figures = [], [""]
-    if not all(isinstance(w, str) for w in words) or not all(f is None or isinstance(f, (int, float)) for f in figures):
+        words = [table["name"], table["created_at"], table["hardware"]["cpu"]]
+        words += [word for row in table["rows"] if kind == "runtimes" for word in (row["way"], row["why_not"] or "")]
+        figures = [(name, row[name]) for row in table["rows"] for name in TABLES[kind]]
+        figures += [("moved", row.get("packed_moved")) for row in table["rows"]] + [("threads", table["hardware"]["threads"])]
+        figures += [("asked", table["texts" if kind == "runtimes" else "new_tokens"])]
+        sound = all(isinstance(w, str) for w in words) and all(_sensible(name, figure) for name, figure in figures)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        sound = False
+    if not sound:
         raise InputError(f"{path}: damaged table of measurements; remove it and measure again")
     return table

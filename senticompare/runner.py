@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .config import METHODS, InputError, RunSpec, bundled, cores, home, make_spec, nearest, read_claims, slug, spec_hash, write_text
+from .config import METHODS, InputError, RunSpec, bundled, cores, home, make_spec, nearest, read_claims, slug, spec_hash, threads_asked, write_text
 from .data import data_fingerprint, visible
 from .models import find_model, model_fingerprint
 
@@ -206,7 +206,7 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str
 # %% ../nbs/70_runner.ipynb #6a395bd7
 def set_threads(workers: int) -> int:
     "Divide the cores among the workers, for every library that the kernels load; returns threads per worker."
-    threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or cores()) // workers)
+    threads = max(1, (threads_asked() or cores()) // workers)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"

@@ -19,7 +19,7 @@ from .config import InputError, nearest
 SCALES = {  # weight name -> (leaderboard field, worst, best); a share of 0 to 1 has no scale
     "accuracy": ("accuracy", 0, 1), "f1_macro": ("f1_macro", 0, 1), "mcc": ("mcc", 0, 1),
     "throughput": ("throughput_samples_per_sec", 1, 10_000), "latency": ("latency_median_ms", 1_000, 1),
-    "memory": ("memory_allocated_mb", 100_000, 100), "size": ("size_mb", 10_000, 1), "cost": ("inference_cost_per_1m_tokens", 10, 0.001),
+    "memory": ("memory_allocated_mb", 100_000, 100), "size": ("size_mb", 10_000, 1), "cost": ("cost_per_1k_texts_usd", 1, 0.00001),
 }  # fmt: skip
 WEIGHTS = {"accuracy": 0.3, "f1_macro": 0.3, "throughput": 0.2, "latency": 0.2}
 
@@ -88,6 +88,7 @@ LESS_IS_BETTER = (
     "artifact_mb",
     "size_mb",
     "training_time_hours",
+    "cost_per_1k_texts_usd",
     "inference_cost_per_1m_tokens",
     "ttft_mean_ms",
 )

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from .config import threads_asked
 from .embed import BATCH_TOKENS, padded_share
 from .energy import energy_meter
 from .machine import calibrate, gemm_gflops, machine_block, model_flops
@@ -268,6 +269,6 @@ def speed_block(answer: dict[str, Any]) -> dict[str, Any]:
         "throughput_at": {k: best[k] for k in ("batch_size", "batch_tokens")},
         "batches": answer["batches"],
         "machine": answer.get("machine"),
-        "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or None,
+        "threads": threads_asked(),
         "device": answer["device"],
     }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from senticompare.cli import run_command
@@ -118,6 +119,7 @@ OPTIONS = {
     "an encoder writes nothing": (["generation", "--model", "all-MiniLM-L6-v2"], ["is no decoder"]),
     "prompt lengths": (["generation", "--model", "tiny:qwen2.5-1.5b", "--prompt-tokens", "16,x"], ["--prompt-tokens", "16,x"]),
     "no text": (["predict", "--checkpoint", "nothing"], ["no text"]),
+    "a column of no table": (["predict", "--checkpoint", "nothing", "--text-column", "x", "a text"], ["--text-column", ".csv"]),
     "metric": (["compare", "--reports", "."], ["no results"]),
     "reports": (["compare", "--reports", "nowhere"], ["nowhere", "does not exist"]),
     "format": (["report", "--format", "pdf"], ["unknown format", "pdf"]),
@@ -271,6 +273,32 @@ def test_half_a_character_is_replaced(tmp_path, capfd, monkeypatch):
     assert run_command(made) == 0, capfd.readouterr().err
     for more in ([], ["--json"]):
         assert run_command(["predict", "--checkpoint", "c", "a good \ud800 one", *more]) == 0, capfd.readouterr().err
+
+
+def test_predict_reads_the_column_of_a_table(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps({"text": t, "label": "good" if i % 2 else "bad"}) for i, t in enumerate(GOOD)))
+    assert run_command(["train", "--model", "tfidf", "--method", "baseline", "--dataset", "train.jsonl", "--output-dir", "c"]) == 0, capfd.readouterr().err
+    texts = ['it "broke", twice', "two\nlines, and a comma", "fine"]
+    pd.DataFrame({"stars": [1, 2, 5, 4], "review": [*texts, ""]}).to_csv("t.csv", index=False)
+    (tmp_path / "bytes.csv").write_bytes(b"review\nfine\n" + b"caf\xe9\n" * 9000)
+    capfd.readouterr()
+    assert run_command(["predict", "--checkpoint", "c", *texts, "--json"]) == 0
+    alone = json.loads(capfd.readouterr().out)
+    assert run_command(["predict", "--checkpoint", "c", "--file", "t.csv", "--json"]) == 0
+    of_file = capfd.readouterr()
+    assert json.loads(of_file.out) == alone and "1 rows of t.csv without a text" in of_file.err
+    pd.DataFrame({"stars": [1, 2]}).to_parquet("t.parquet")
+    check(capfd, ["predict", "--checkpoint", "c", "--file", "t.parquet", "--text-column", "stars"], ["t.parquet", "row 1", "no text"], tmp_path)
+    check(capfd, ["predict", "--checkpoint", "c", "--file", "bytes.csv"], ["bytes.csv", "UTF-8"], tmp_path)
+    check(capfd, ["predict", "--checkpoint", "c", "--file", "lost.csv"], ["lost.csv", "does not exist"], tmp_path)
+
+
+@pytest.mark.parametrize("asked", ["abc", "2,2", "0", "-1"])
+def test_threads_that_are_no_number(asked, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    check(capfd, ["benchmark", "--methods", "baseline"], ["OMP_NUM_THREADS", repr(asked), "from 1 up"], tmp_path)
 
 
 def test_a_terminal_is_not_steered(capsys):

@@ -11,9 +11,10 @@ import pytest
 from senticompare.cli import ranking_rows, run_command
 from senticompare.compare import leaderboard
 from senticompare.config import InputError, bundled
+from senticompare.cost import with_prices
 from senticompare.paper import paper
 from senticompare.recommend import answer, recommend
-from senticompare.results import read_predictions, read_results
+from senticompare.results import read_predictions, read_results, read_tables
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published reports are not part of an installed package")
@@ -343,6 +344,64 @@ def test_sizes_of_older_results_are_judged(reports):
     assert recommend(results, read_predictions(reports, results), {"max_size_mb": 50.0}).run_id.startswith("tfidf")
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "mcc"])
+def test_narrow_integers_rank_alike(reports, metric):
+    results = read_results(reports)
+    before = leaderboard(results, read_predictions(reports, results), metric)
+    for path, kind in zip(sorted(reports.glob("*.predictions.parquet")), ["uint8", "int8", "uint64", "int16"] * 9, strict=False):
+        pd.read_parquet(path).astype({"label": kind, "prediction": kind}).to_parquet(path)
+    assert leaderboard(results, read_predictions(reports, results), metric) == before
+    assert {str(f["label"].dtype) for f in read_predictions(reports, results).values()} == {"int64"}
+
+
+def test_other_examples_with_the_same_data(reports, capfd):
+    path = sorted(reports.glob("*.predictions.parquet"))[2]
+    frame = pd.read_parquet(path)
+    frame.loc[3, "example_id"] = "f" * 32
+    frame.to_parquet(path)
+    assert run_command(["compare", "--reports", str(reports)]) == 2
+    assert path.name in (err := capfd.readouterr().err) and "same data" in err and err.count("\n") == 1
+
+
+def test_a_bit_of_an_example_id(reports, capfd):
+    path = sorted(reports.glob("*.predictions.parquet"))[1]
+    first = pd.read_parquet(path)["example_id"][0].encode()
+    content = bytearray(path.read_bytes())
+    content[content.find(first)] ^= 0x80
+    path.write_bytes(content)
+    assert run_command(["compare", "--reports", str(reports)]) == 2
+    assert path.name in (err := capfd.readouterr().err) and err.count("\n") == 1 and "damaged predictions" in err
+
+
+def test_sizes_are_lost(reports, capfd):
+    path = sorted(reports.glob("tfidf*.json"))[0]
+    result = json.loads(path.read_text())
+    result["data"]["sizes"] = None
+    path.write_text(json.dumps(result))
+    assert run_command(["compare", "--reports", str(reports)]) == 2
+    assert path.stem in (err := capfd.readouterr().err) and err.count("\n") == 1
+
+
+WRONG_TABLES = {
+    "no reason": lambda t: t["rows"][0].pop("why_not"), "huge": lambda t: t["rows"][0].update(latency_p50_ms=10**400),
+    "infinite": lambda t: t["rows"][0].update(latency_p50_ms=float("inf")), "negative": lambda t: t["rows"][0].update(peak_rss_mb=-5),
+    "share": lambda t: t["rows"][0].update(accuracy=7), "truth": lambda t: t["rows"][0].update(latency_p50_ms=True),
+    "moved": lambda t: t["rows"][0].update(packed_moved="x"), "texts": lambda t: t.pop("texts"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_TABLES)
+def test_a_table_of_measurements_is_damaged(name, tmp_path):
+    table = json.loads(next((bundled("suites").parent / "reports/published/sst2-minilm").glob("*.runtimes.json")).read_text())
+    path = tmp_path / "x.runtimes.json"
+    path.write_text(json.dumps(table))
+    assert read_tables(tmp_path, "runtimes") == [table]
+    WRONG_TABLES[name](table)
+    path.write_text(json.dumps(table))
+    with pytest.raises(InputError, match=r"x\.runtimes\.json: damaged table"):
+        read_tables(tmp_path, "runtimes")
+
+
 def test_prices_given_later_are_used(reports, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["recommend", "--reports", str(reports), "--max-cost-per-1k", "1"]
@@ -351,3 +410,7 @@ def test_prices_given_later_are_used(reports, tmp_path, capfd, monkeypatch):
     capfd.readouterr()
     assert run_command(command) == 0
     assert "USD for 1,000 queries" in capfd.readouterr().out
+    priced = with_prices(read_results(reports))
+    board = leaderboard(priced, read_predictions(reports, priced), "score", {"cost": 1.0})
+    assert [r["score"] for r in board] == sorted((r["score"] for r in board), reverse=True) and board[0]["method"] == "baseline"  # the cheapest first
+    assert not any("no price" in why for r in priced for why in r["not_measured"].values())
