@@ -83,6 +83,7 @@ def share_first(rows: Sequence[dict[str, Any]], weights: dict[str, float], draws
 # %% ../nbs/47_score.ipynb #908237a8
 LESS_IS_BETTER = (
     "latency_median_ms",
+    "latency_p95_ms",
     "latency_p99_ms",
     "memory_allocated_mb",
     "artifact_mb",

@@ -28,6 +28,7 @@ SUITE = {
 MEASURED = (
     "ttft_mean_ms",
     "latency_median_ms",
+    "latency_p95_ms",
     "latency_p99_ms",
     "throughput_samples_per_sec",
     "throughput_tokens_per_sec",
