@@ -533,7 +533,7 @@ def _column(file: Path, column: str | None) -> list[str]:
         print(f"{len(cells) - len(found)} rows of {file} without a text were left out", file=sys.stderr)
     return found
 
-
+# %% ../nbs/72_cli.ipynb #72ab0006
 def _texts(texts: list[str] | None, file: Path | None, column: str | None = None) -> list[str]:
     "Texts from the command line and from a file: a table, or one text a line (- for standard input); blank lines are left out, and said so."
     from senticompare.data import FILE_TABLES

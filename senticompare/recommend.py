@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .compare import aligned, deployed_mb, rank_results, separation, test_key, tie_groups
+from .compare import aligned, deployed_mb, rank_results, separation, tie_groups
 from .config import InputError
 from .models import MODELS
 from .plots import milliseconds_text, run_label
+from .results import test_key
 from .significance import detectable_difference, examples_to_separate
 
 # %% ../nbs/63_recommend.ipynb #69976a51

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'TABLES', 'stated_settings', 'new_result', 'plain', 'complete', 'why_no_cost', 'data_block',
            'predictions_frame', 'write_predictions', 'write_latencies', 'write_result', 'attach_result', 'read_result',
-           'files_of', 'read_results', 'read_predictions', 'write_table', 'read_tables']
+           'files_of', 'read_results', 'read_predictions', 'test_key', 'write_table', 'read_tables']
 
 # %% ../nbs/60_results.ipynb #af158756
 import hashlib
@@ -230,21 +230,25 @@ def _predictions(path: Path, result: dict[str, Any]) -> pd.DataFrame:
     try:
         table = parquet.read_table(path, use_threads=False)
         wrong = _not_predictions(table) or (_other_answers(table, result) if result["status"] == "completed" else "")
-        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-        frame = frame.astype({"label": np.int64, "prediction": np.int64}) if not wrong else frame  # a narrower type would overflow in the tests
+        if not wrong:
+            frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+            return frame.astype({"label": np.int64, "prediction": np.int64})  # a narrower type would overflow in the tests
     except (OSError, ValueError, KeyError, ArrowException) as e:
         wrong = (str(e).splitlines() or [type(e).__name__])[0][:120]
-    if wrong:
-        raise InputError(f"{path}: damaged predictions ({wrong}); remove the run's files and run it again")
-    return frame
+    raise InputError(f"{path}: damaged predictions ({wrong}); remove the run's files and run it again")
 
 # %% ../nbs/60_results.ipynb #60ab0002
+def test_key(predictions: pd.DataFrame) -> str:
+    "What names a test set: its example ids and labels, in any order."
+    rows = sorted(zip(predictions["example_id"], predictions["label"], strict=True))
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
 def _check_examples(data: dict[str, str], frames: dict[str, pd.DataFrame], paths: dict[str, Path]) -> None:
     "InputError for predictions of other examples than most runs with the same data have."
     by_data: dict[str, dict[str, list[str]]] = {}  # fingerprint -> examples -> runs
     for run, fingerprint in data.items():
-        rows = "".join(sorted(f"{i}\x1f{y}\x1e" for i, y in zip(frames[run]["example_id"], frames[run]["label"], strict=True)))
-        by_data.setdefault(fingerprint, {}).setdefault(hashlib.sha256(rows.encode("utf-8", "surrogatepass")).hexdigest(), []).append(run)
+        by_data.setdefault(fingerprint, {}).setdefault(test_key(frames[run]), []).append(run)
     for groups in by_data.values():
         if len(groups) > 1:
             most, *_, odd = sorted(groups.values(), key=len, reverse=True)
@@ -278,7 +282,7 @@ def _within(column: Any, low: float, high: float) -> bool:
     values = column.to_numpy()
     return not len(values) or bool(low <= values.min() and values.max() <= high)
 
-
+# %% ../nbs/60_results.ipynb #60ab0004
 def _other_answers(table: Any, result: dict[str, Any]) -> str:
     "How predictions differ from the result beside them; empty when they belong together."
     if len(table) != (size := (result["data"].get("sizes") or {}).get("test")):
@@ -310,7 +314,7 @@ def write_table(folder: Path, name: str, kind: str, about: dict[str, Any], rows:
     write_text(path, json.dumps(plain({"name": name, "kind": kind, **about, "rows": list(rows)}), indent=1, ensure_ascii=False))
     return path
 
-
+# %% ../nbs/60_results.ipynb #60ab0006
 def _sensible(name: str, figure: Any) -> bool:
     "Whether a table's figure is None, or a finite number that is not negative; a share is at most 1, and `cache` yes or no."
     if isinstance(figure, bool) or name == "cache":
