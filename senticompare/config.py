@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'LONGEST_NAME', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', 'CHOICES', 'FIELD_TYPES', 'RULES', 'InputError',
-           'nearest', 'Method', 'RunSpec', 'slug', 'field_type', 'make_spec', 'setting_value', 'check_used', 'digest',
-           'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'read_yaml', 'load_suite',
-           'read_claims', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'threads_asked', 'launched',
-           'set_seed', 'quiet', 'hub_trouble']
+           'nearest', 'visible', 'Method', 'RunSpec', 'slug', 'field_type', 'make_spec', 'setting_value', 'check_used',
+           'digest', 'spec_hash', 'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'read_yaml',
+           'load_suite', 'read_claims', 'user_path', 'home', 'atomic_path', 'write_text', 'pick_device', 'cores',
+           'threads_asked', 'launched', 'set_seed', 'quiet', 'hub_trouble']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import difflib
@@ -42,6 +42,15 @@ def nearest(
     close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     match = [n for n in names if close and n.lower() == close[0]]
     return f"; did you mean {match[0]!r}?" if match else f"; known: {', '.join(names)}"
+
+# %% ../nbs/00_config.ipynb #5a1e0002
+# control characters steer a terminal, direction overrides reorder its line, lone halves of a character cannot be written at all
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(value: Any) -> str:
+    "A value as one line of text in which everything can be seen: what steers, reorders or breaks a display becomes an escape such as \\x1b."
+    return _UNSEEN.sub(lambda sign: repr(sign.group())[1:-1], " ".join(str(value).split()))
 
 # %% ../nbs/00_config.ipynb #e8ddd849
 @dataclass(frozen=True)
@@ -134,6 +143,11 @@ class RunSpec:
         method = f"{self.method}.{self.variant}" if self.variant else self.method
         parts = [slug(p) for p in (self.model, method, self.resolved().head or "", self.dataset)]
         return "--".join([*parts, f"s{self.seed}"])
+
+    @property
+    def varies(self) -> bool:
+        "Whether another seed can give other numbers: training can, and so can noisy copies of rows; a head on features that stand still cannot."
+        return METHODS[self.method].trains or self.augment > 0
 
     def resolved(self) -> "RunSpec":
         "The same run with every default written out and every field that it does not use set to None."
@@ -460,12 +474,25 @@ def read_claims(where: str, given: Any) -> tuple[dict[str, str], ...]:
             raise InputError(f"{where}: a claim states {', '.join(_CLAIM_KEYS)}, nothing else")
     return tuple(_check_claim(where, one) for row in rows for one in _combinations(row))
 
-# %% ../nbs/00_config.ipynb #34b8e9b5
+# %% ../nbs/00_config.ipynb #5a1e0006
+def user_path(name: str | os.PathLike[str]) -> Path:
+    "The path that a user wrote, with ~ and ~name resolved; InputError for a home folder that is not on this machine and for what can be no path."
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise InputError(f"path {visible(name)}: {visible(Path(name).parts[0])} is nobody's home folder on this machine; write the path in full") from None
+    except TypeError:
+        raise InputError(f"a {type(name).__name__} is not a path: give the name of a file or folder") from None
+    if "\0" in str(path):
+        raise InputError(f"path {visible(name)}: it holds a NUL character, which no file's name can")
+    return path
+
+
 def home() -> Path:
-    "Folder for checkpoints, caches and unfinished work (absolute)."
-    return Path(os.environ.get("SENTICOMPARE_HOME") or ".senticompare").expanduser().resolve()
+    "Folder for checkpoints, caches and unfinished work (absolute); InputError when SENTICOMPARE_HOME is no path."
+    return Path(os.path.realpath(user_path(os.environ.get("SENTICOMPARE_HOME") or ".senticompare")))
 
-
+# %% ../nbs/00_config.ipynb #34b8e9b5
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     "A temporary path beside `path` to write to; moved onto `path` when the block ends well, removed when it does not."
