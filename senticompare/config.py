@@ -311,8 +311,8 @@ def field_type(name: str) -> str:
 
 def make_spec(values: dict[str, Any]) -> RunSpec:
     "A checked `RunSpec` from plain values; raises InputError for an unknown key, a wrong type, value or pairing."
-    if not isinstance(values, dict):
-        raise InputError(f"the settings of a run are a dictionary such as {{'dataset': 'reviews.csv'}}, not a {type(values).__name__}; write a table to a file")
+    if hasattr(values, "columns"):
+        raise InputError(f"a run's settings are names and values, not a {type(values).__name__}; write the table to a file and name that as the dataset")
     checked = {name: _check_type(name, value, field_type(name)) for name, value in values.items()}
     for name, value in checked.items():
         _check_value(name, value)
