@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'FILE_TABLES', 'TEXT_NAMES', 'STAR_CLASSES', 'SLICE_COLUMNS', 'LOOK_AHEAD', 'SHORT_TEXTS', 'FINER',
-           'clean_text', 'markdown_text', 'DatasetSource', 'Table', 'open_table', 'reading', 'find_tables',
-           'listed_columns', 'pick_column', 'BadRow', 'Reason', 'BadRows', 'parse_label', 'Row', 'check_row',
-           'columns_of', 'usable_rows', 'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn', 'draw', 'allocate',
-           'classes_of', 'Splits', 'sentences_of', 'default_val_size', 'draw_table', 'strengths', 'load_splits',
-           'match_labels', 'Unseen', 'load_unseen', 'augment', 'file_hash', 'data_fingerprint']
+           'clean_text', 'markdown_text', 'DatasetSource', 'Table', 'separator_of', 'open_table', 'reading',
+           'find_tables', 'listed_columns', 'pick_column', 'BadRow', 'Reason', 'BadRows', 'parse_label', 'Row',
+           'check_row', 'columns_of', 'usable_rows', 'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn', 'draw',
+           'allocate', 'classes_of', 'Splits', 'sentences_of', 'default_val_size', 'draw_table', 'strengths',
+           'load_splits', 'match_labels', 'Unseen', 'load_unseen', 'augment', 'file_hash', 'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
 import codecs
@@ -182,15 +182,19 @@ FILE_TABLES: dict[str, Callable[[Path, str, str], Table]] = {  # path, separator
 _SEPARATED = {".csv": ",", ".tsv": "\t"}
 
 
+def separator_of(suffix: str) -> str:
+    "What separates columns in files of this suffix when nobody says otherwise; empty where nothing does."
+    return _SEPARATED.get(suffix.lower(), "")
+
+
 def _way_of_writing(path: Path, separator: str | None, encoding: str | None) -> tuple[str, str]:
     "Separator and encoding to read a file with; InputError where one is given that such a file does not have."
-    suffix = path.suffix.lower()
-    if separator is not None and suffix not in _SEPARATED:
+    usual = separator_of(path.suffix)
+    if separator is not None and not usual:
         raise InputError(f"option separator: {path} is no CSV file, so nothing separates its columns; leave it out")
-    if encoding is not None and suffix == ".parquet":
+    if encoding is not None and path.suffix.lower() == ".parquet":
         raise InputError(f"option encoding: {path} is a Parquet file, which has its own; leave it out")
-    sign = _SEPARATED.get(suffix, "") if separator is None else separator_sign(separator)
-    return sign, "utf-8-sig" if encoding is None else encoding_name(encoding) or "utf-8-sig"
+    return usual if separator is None else separator_sign(separator), "utf-8-sig" if encoding is None else encoding_name(encoding) or "utf-8-sig"
 
 # %% ../nbs/10_data.ipynb #5a1e0303
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # a file's first bytes
