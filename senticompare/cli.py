@@ -470,10 +470,10 @@ def _loaded(folder: Path) -> Any:
 def _seen(checkpoint: Path, spec: RunSpec, dataset: str) -> set[bytes]:
     "Keys of the texts that a checkpoint was trained or chosen on, sought in the given dataset and in its own; a warning when neither is the data it had."
     from senticompare.classifier import trained_on
-    from senticompare.data import DATASETS, leak_key, load_splits, local_path
+    from senticompare.data import DATASETS, leak_key, load_splits
 
     made_on = trained_on(checkpoint)
-    own = spec.dataset == "reviews" or (spec.dataset not in DATASETS and local_path(spec.dataset).exists())
+    own = spec.dataset == "reviews" or spec.dataset not in DATASETS
     for name in dict.fromkeys((dataset, *([spec.dataset] if own else []))):
         with suppress(InputError):  # not the data that the run had
             had = load_splits(replace(spec, dataset=name))

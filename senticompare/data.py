@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'FILE_TABLES', 'TEXT_NAMES', 'STAR_CLASSES', 'SLICE_COLUMNS', 'SHORT_TEXTS', 'FINER', 'clean_text',
-           'visible', 'markdown_text', 'DatasetSource', 'Table', 'open_table', 'local_path', 'find_tables',
-           'pick_column', 'BadRow', 'parse_label', 'Row', 'check_row', 'usable_rows', 'text_key', 'normal_form',
-           'leak_key', 'priority', 'Drawn', 'draw', 'allocate', 'classes_of', 'Splits', 'sentences_of',
-           'default_val_size', 'strengths', 'load_splits', 'augment', 'file_hash', 'data_fingerprint']
+           'markdown_text', 'DatasetSource', 'Table', 'open_table', 'find_tables', 'pick_column', 'BadRow',
+           'parse_label', 'Row', 'check_row', 'usable_rows', 'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn',
+           'draw', 'allocate', 'classes_of', 'Splits', 'sentences_of', 'default_val_size', 'strengths', 'load_splits',
+           'augment', 'file_hash', 'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
 import csv
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from .config import InputError, RunSpec, bundled, hub_trouble, nearest
+from .config import InputError, RunSpec, bundled, hub_trouble, nearest, user_path, visible
 
 # %% ../nbs/10_data.ipynb #6a6d6708
 _BREAKS = re.compile(r"<br\s*/?>|</?p>", re.IGNORECASE)
@@ -43,15 +43,6 @@ def clean_text(text: str) -> str:
     text = _BREAKS.sub(" ", html.unescape(_LONE_HALF.sub("\ufffd", text)))
     text = _CONTROL.sub(" ", unicodedata.normalize("NFC", text))
     return " ".join(text.split())
-
-# %% ../nbs/10_data.ipynb #944d27bb
-# control characters steer a terminal, direction overrides reorder its line, lone halves of a character cannot be written at all
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def visible(value: Any) -> str:
-    "A value as one line of text in which everything can be seen: what steers, reorders or breaks a display becomes \ufffd."
-    return _INVISIBLE.sub("\ufffd", " ".join(str(value).split()))
 
 # %% ../nbs/10_data.ipynb #6a6d670a
 def markdown_text(value: Any) -> str:
@@ -242,17 +233,9 @@ def _hub_tables(source: DatasetSource) -> dict[str, Table]:
     return {part: _arrow_table(f"{source.hub_id}/{part}", d) for part, d in loaded.items()}
 
 # %% ../nbs/10_data.ipynb #26c6647b
-def local_path(name: str) -> Path:
-    "A path as the user wrote it, with ~ resolved where that is possible."
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
-
-
 def find_tables(dataset: str) -> dict[str, Table]:
     "Tables by part (train, validation, test; or all) of a registry name, a file or a folder."
-    path = local_path(dataset)
+    path = user_path(dataset)
     if dataset == "reviews":
         return {p: replace(open_table(bundled("reviews") / f"{p}.jsonl"), name=f"reviews/{p}.jsonl") for p in _PARTS}
     if dataset in DATASETS:
@@ -655,11 +638,11 @@ FINER = {"sst2": "sst5"}  # a two-class set -> the set that rates the same sente
 
 def _finer_tables(dataset: str) -> dict[str, Table]:
     "Tables of the finer set: the registry's, or the folder beside the given one; none when it is not at hand."
-    twin = FINER.get(local_path(dataset).name)
+    twin = FINER.get(user_path(dataset).name)
     if twin is None:
         return {}
     try:
-        return find_tables(twin if dataset in DATASETS else str(local_path(dataset).parent / twin))
+        return find_tables(twin if dataset in DATASETS else str(user_path(dataset).parent / twin))
     except InputError:
         return {}
 
@@ -732,7 +715,7 @@ def data_fingerprint(dataset: str) -> str:
     source = DATASETS.get(dataset)
     if source and source.hub_id:
         return f"{source.hub_id}@{source.revision}"
-    path = bundled("reviews") if dataset == "reviews" else local_path(dataset)
+    path = bundled("reviews") if dataset == "reviews" else user_path(dataset)
     if not dataset.strip() or not (path.is_dir() or path.is_file()):
         find_tables(dataset)  # says what is wrong
     data_files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".md") if path.is_dir() else [path]

@@ -105,7 +105,7 @@ OPTIONS = {
     "empty suite": (["benchmark", "--suite", ""], ["unknown suite ''"]),
     "empty column": (["benchmark", "--text-column", ""], ["no column ''"]),
     "no command": ([], ["give a command"]),
-    "no home": (["benchmark", "--dataset", "~nobody-here/x.csv"], ["does not exist"]),
+    "no home": (["benchmark", "--dataset", "~nobody-here/x.csv"], ["~nobody-here/x.csv", "nobody's home folder", "in full"]),
     "head": (["train", "--model", "tfidf", "--method", "baseline", "--head", "linaer", "--dataset", "reviews"], ["head 'linaer'", "linear"]),
     "option": (["benchmark", "--modles", "x"], ["--modles"]),
     "command": (["benchmrk"], ["benchmrk"]),
