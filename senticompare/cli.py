@@ -312,7 +312,7 @@ def _print_data(plan: Sequence[Any]) -> None:
         rows = []
         for part, frame in splits.parts().items():
             found = audit_frame(frame, splits.classes, None, 0)
-            shares = {name: f"{share:.1%}" for name, share in found["balance"].items()}
+            shares = {f"{name} %": f"{100 * share:.1f}" for name, share in found["balance"].items()}
             rows.append({"part": part, "rows": found["rows"], **shares, "duplicates": found["exact_duplicates"], "two labels": found["conflicting_labels"]})
         print_rows(rows, title=f"{spec.dataset}: the rows read")
         print(f"Left out: {', '.join(f'{n:,} × {visible(reason)}' for reason, n in splits.dropped.items()) or 'nothing'}.")
@@ -447,8 +447,9 @@ def _matrix(models: str | None, methods: str, heads: str | None, seeds: str, dat
     named = _listed("models", models if models is not None else ",".join(_BASELINES if ways == ["baseline"] else _DEFAULT))
     real = [m for m in named if m not in _BASELINES]
     _check_models(named, ways, real)
-    base = {**common, "dataset": dataset, "seed": list(dict.fromkeys(int(s) for s in seeds.split(",")))}
-    runs = [{"model": m, "method": "baseline", "head": ["majority"] if m == "majority" else chosen["baseline"]} for m in _BASELINES if real or m in named]
+    numbers = list(dict.fromkeys(int(s) for s in seeds.split(",")))
+    base, once = {**common, "dataset": dataset, "seed": numbers}, {"method": "baseline", "seed": numbers[0]}
+    runs = [{"model": m, "head": ["majority"] if m == "majority" else chosen["baseline"], **once} for m in _BASELINES if real or m in named]
     runs += [{"model": real, "method": way, "head": chosen[way]} for way in ways if way != "baseline"]
     specs = expand(runs, base)
     check_used(specs, common)
