@@ -241,7 +241,8 @@ def _print_texts(found: dict[str, Any]) -> None:
     from senticompare.data import visible
 
     units = [(unit, found[unit]) for unit in ("words", "characters") if found[unit]]
-    print_rows([{"length in": unit, **{k.replace("p100", "longest"): f"{v:,.0f}" for k, v in summary.items()}} for unit, summary in units], title="Lengths of the texts (percentiles)")
+    lengths = [{"length in": unit, **{k.replace("p100", "longest"): f"{v:,.0f}" for k, v in summary.items()}} for unit, summary in units]
+    print_rows(lengths, title="Lengths of the texts (percentiles)") if lengths else None
     same = {"copies of a text": "exact_duplicates", "texts with several labels": "conflicting_labels", "test texts nearly in train": "train_test_near"}
     print_rows([{name: found[key] for name, key in same.items()}], title="Duplicates")
     splits = [{"split": p, "rows": s["rows"], "classes": _shares(s["classes"]), "from": s["origin"]} for p, s in found["splits"].items()]
