@@ -311,8 +311,8 @@ def field_type(name: str) -> str:
 
 def make_spec(values: dict[str, Any]) -> RunSpec:
     "A checked `RunSpec` from plain values; raises InputError for an unknown key, a wrong type, value or pairing."
-    if not isinstance(values, dict):
-        raise InputError(f"the settings of a run are a dictionary such as {{'dataset': 'reviews.csv'}}, not a {type(values).__name__}; write a table to a file")
+    if hasattr(values, "columns"):
+        raise InputError(f"a run's settings are names and values, not a {type(values).__name__}; write the table to a file and name that as the dataset")
     checked = {name: _check_type(name, value, field_type(name)) for name, value in values.items()}
     for name, value in checked.items():
         _check_value(name, value)
@@ -583,7 +583,7 @@ def home() -> Path:
 # %% ../nbs/00_config.ipynb #34b8e9b5
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    "A temporary path beside `path` to write to; moved onto `path` when the block ends well, removed when it does not."
+    "A temporary path beside `path` to write to; moved onto `path` when the block ends well, removed when it does not. An OSError names `path`."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".tmp", dir=path.parent)
@@ -592,6 +592,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield Path(name)
         os.chmod(name, 0o644)
         os.replace(name, path)
+    except OSError as e:
+        raise (OSError(e.errno, e.strerror or str(e), str(path)) if e.filename in (None, name) else e) from None
     finally:
         Path(name).unlink(missing_ok=True)
 
