@@ -1125,11 +1125,11 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
-    "Write the charts of every test set of a board as pictures."
+    "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
+    from senticompare.sections import boards_of
 
-    for number, key in enumerate(dict.fromkeys(r["test_set"] for r in board if r["rank"]), 1):
-        rows = [r for r in board if r["test_set"] == key]
+    for number, rows in enumerate(boards_of(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
@@ -1140,28 +1140,44 @@ def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -
 def report(
     reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all",
     images: Annotated[str | None, typer.Option(help="Also the charts as png, svg or pdf (needs Chromium and the extra 'images').")] = None,
+    metric: Annotated[str | None, typer.Option(help="Rank by accuracy, f1_macro, mcc, … (default: what fits the classes).")] = None,
 ) -> None:  # fmt: skip
-    "Export the leaderboard beside the results."
-    from senticompare.runner import summarize, summary_words
-
+    "Export the leaderboard beside the results: a summary, a page for each run, tables, a short paper."
     if format not in FORMATS:
         raise InputError(f"option --format: unknown format {format!r}{nearest(format, FORMATS)}")
     if images is not None and images not in (known := ("png", "svg", "pdf")):
         raise InputError(f"option --images: unknown format {images!r}{nearest(images, known)}")
-    board = summarize(reports, **summary_words(reports))
-    for path in _write_images(reports, board, images) if images else ():
+    _check_metric(metric)
+    for path in _written_reports(reports, format, images, metric):
         print(path)
+
+# %% ../nbs/72_cli.ipynb #4872fa52
+def _check_metric(metric: str | None) -> None:
+    "InputError for a metric that nothing can be ranked by."
+    from senticompare.compare import METRICS
+
+    if metric is not None and metric not in METRICS:
+        raise InputError(f"option --metric: unknown metric {metric!r}{nearest(metric, METRICS)}")
+
+
+def _written_reports(reports: Path, format: str, images: str | None, metric: str | None) -> Iterator[str]:
+    "Write the reports of a folder; yields what was written."
+    from senticompare.compare import write_markdown
+    from senticompare.paper import write_paper
+    from senticompare.pages import run_pages
+    from senticompare.runner import summarize, summary_words
+
+    words = summary_words(reports)
+    board = summarize(reports, **words, metric=metric)
+    yield from map(str, _write_images(reports, board, images) if images else ())
     if format in ("md", "all"):
-        from senticompare.compare import write_markdown
-
-        write_markdown(reports, ranking_rows(board))
+        write_markdown(reports, ranking_rows(board, metric))
     if format in ("paper", "all"):
-        from senticompare.paper import write_paper
-
-        write_paper(reports, f"Ways to classify sentiment: {reports.resolve().name}")
+        write_paper(reports, words["title"], metric)
     names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html", "paper": "paper.md"}
-    for name in names.values() if format == "all" else [names[format]]:
-        print(reports / name)
+    yield from (str(reports / name) for name in (names.values() if format == "all" else [names[format]]))
+    if format in ("html", "all") and (pages := run_pages(reports)):
+        yield str(pages[0]) if len(pages) == 1 else f"{pages[0]} and {len(pages) - 1} more, a page for each run"
 
 # %% ../nbs/72_cli.ipynb #392c8526
 LONGEST_LINE, LONGEST_WORD = 500, 160  # letters of an error
