@@ -142,11 +142,13 @@ def sealed(about: dict[str, Any]) -> dict[str, Any]:
 
 def read_sealed(path: Path) -> dict[str, Any]:
     "The object in a file that holds `sealed` JSON, without its checksum; ValueError when it is damaged, OSError when it cannot be read."
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{path.name} is not a JSON object")
-    if sealed(found) != found:
-        raise ValueError(f"{path.name} is not what was written")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        whole = isinstance(found, dict) and sealed(found) == found
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name} cannot be read") from None
+    if not whole:
+        raise ValueError(f"{path.name} is not what was written" if isinstance(found, dict) and found.get("digest") else f"{path.name} has no checksum")
     return {k: v for k, v in found.items() if k != "digest"}
 
 # %% ../nbs/05_folders.ipynb #070d9adb
@@ -164,9 +166,10 @@ def describe(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 def description(folder: Path) -> dict[str, Any]:
     "What `senticompare.json` holds; ValueError when it is damaged, OSError when there is none."
-    found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    if isinstance(found, dict) and found.get("format") == 1 and not {"files", "digest"} & set(found):
-        return found
+    with suppress(ValueError, RecursionError):
+        found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.get("format") == 1 and not {"files", "digest"} & set(found):
+            return found
     return read_sealed(folder / DESCRIPTION)
 
 # %% ../nbs/05_folders.ipynb #445d693e
