@@ -969,55 +969,48 @@ def generation(
         _keep(reports, model, "generation", {"new_tokens": new_tokens}, rows)
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
-def _check_port(host: str, port: int) -> None:
-    "InputError unless the port can be listened on."
+def _free_port(host: str, port: int) -> int:
+    "The port, or a free one for 0; InputError unless it can be listened on."
     import socket
 
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((host, port))
-        except (OSError, OverflowError) as e:
-            reason = getattr(e, "strerror", None) or "not a port number"
-            raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(place)
+            return int(s.getsockname()[1])
+    except (OSError, OverflowError) as e:
+        reason = getattr(e, "strerror", None) or "not a port number"
+        raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
 
 # %% ../nbs/72_cli.ipynb #a63866c0
-def _until_stopped(command: list[str], environment: dict[str, str]) -> int:
-    "Exit status of a server; Ctrl-C or a termination signal ends it, and it never outlives this process's own end."
-    import signal
-    from subprocess import Popen
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    with Popen(command, env=environment) as server:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:  # the usual way to end it
-            server.terminate()
-            return 0
+def _leave_working_folder() -> None:
+    "Import from the installation only, and the package itself from where it is."
+    here = Path.cwd()
+    sys.path[:] = [p for p in sys.path if p and Path(p).resolve() != here]
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 @app.command()
 def dashboard(
-    reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page.")] = 8866,
+    reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page; 0: any that is free.")] = 8866,
     host: Annotated[str, typer.Option(help="Address to listen on; the default is reached from this machine only.")] = "127.0.0.1",
 ) -> None:  # fmt: skip
-    "Serve the dashboard of a reports folder as a web page (Voilà)."
+    "Serve the dashboard of a reports folder as a web page (Voilà), to whoever has the address that is printed."
     from importlib.util import find_spec
 
+    from senticompare.config import visible
     from senticompare.dashboard import load_suite as load_reports
-    from senticompare.runner import template
+    from senticompare.dashboard import suite_title
 
-    load_reports(reports)
-    if find_spec("voila") is None:
+    title = suite_title(load_reports(reports))
+    _leave_working_folder()
+    if any(find_spec(name) is None for name in ("voila", "ipywidgets", "anywidget")):
         raise InputError("the dashboard needs Voilà: install the extra 'lab' (pip install 'senticompare[lab]')")
-    _check_port(host, port)
-    print(f"The dashboard of {reports} is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
-    options = [f"--port={port}", f"--Voila.ip={host}", "--no-browser", "--Application.log_level=WARN"]
-    environment = {**os.environ, "SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd())}
-    raise typer.Exit(_until_stopped([sys.executable, "-m", "voila", str(template("56_dashboard")), *options], environment))
+    port = _free_port(host, port)
+    from senticompare.dashboard_server import serve
+
+    serve(reports, title, host, port, lambda url: print(f"The dashboard of {visible(reports)} is at {url} (Ctrl-C ends it).", flush=True))
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()
