@@ -8,8 +8,6 @@ __all__ = ['ENCODERS', 'DECODERS', 'ARCHITECTURES', 'TWIN_VOCABULARY', 'Architec
 
 # %% ../nbs/19_architectures.ipynb #64363c8d
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import InputError, bundled, home, nearest, quiet
+from .folders import put_in_place, working_folder
 
 # %% ../nbs/19_architectures.ipynb #db6d60c4
 @dataclass(frozen=True)
@@ -197,12 +196,14 @@ def build_twin(alias: str, folder: Path) -> Path:
 
 # %% ../nbs/19_architectures.ipynb #988c3a33
 def twin_folder(alias: str) -> Path:
-    "The folder of a tiny twin, built on first use."
+    "The folder of a tiny twin, built on first use; of two processes that want it at once, the second waits for the first."
+    from filelock import FileLock
+
+    if alias not in ARCHITECTURES:
+        raise InputError(f"no tiny twin of {alias!r}{nearest(alias, ARCHITECTURES)}")
     folder = home() / "twins" / alias
     if not (folder / "tokenizer.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-            build_twin(alias, Path(work) / alias)
-            if not folder.exists():
-                os.replace(Path(work) / alias, folder)
+        with working_folder(folder.parent, alias) as work, FileLock(f"{folder}.lock"):
+            if not (folder / "tokenizer.json").is_file():
+                put_in_place(build_twin(alias, work / alias), folder)
     return folder

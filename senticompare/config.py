@@ -7,8 +7,8 @@ __all__ = ['METHODS', 'LONGEST_NAME', 'TRAINING_DEFAULTS', 'ADAPTER_DEFAULTS', '
            'InputError', 'nearest', 'visible', 'user_path', 'Method', 'RunSpec', 'slug', 'separator_sign',
            'encoding_name', 'field_type', 'make_spec', 'setting_value', 'check_used', 'digest', 'spec_hash',
            'training_hash', 'Suite', 'expand', 'bundled', 'suite_names', 'read_yaml', 'load_suite', 'read_claims',
-           'home', 'atomic_path', 'write_text', 'pick_device', 'cores', 'threads_asked', 'launched', 'set_seed',
-           'quiet', 'hub_trouble']
+           'home', 'naming', 'atomic_path', 'write_text', 'pick_device', 'cores', 'threads_asked', 'launched',
+           'set_seed', 'quiet', 'hub_trouble']
 
 # %% ../nbs/00_config.ipynb #5d6559c8
 import codecs
@@ -39,11 +39,13 @@ def nearest(
     name: str,  # what the user wrote
     known: Iterable[str],  # the names that would have been right
 ) -> str:  # " (did you mean …?)", or the known names
-    "A hint that ends an error message: the closest known name, or the list of all of them."
+    "A hint that ends an error message: the closest known name, those that hold what was written, or the list of all."
     names = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     match = [n for n in names if close and n.lower() == close[0]]
-    return f"; did you mean {match[0]!r}?" if match else f"; known: {', '.join(names)}"
+    part = str(name).strip().lower()
+    match = match or [n for n in names if len(part) > 2 and part in n.lower()][:3]
+    return f"; did you mean {' or '.join(map(repr, match))}?" if match else f"; known: {', '.join(names)}"
 
 # %% ../nbs/00_config.ipynb #5a1e0002
 # control characters steer a terminal, direction overrides reorder its line, lone halves of a character cannot be written at all
@@ -311,8 +313,8 @@ def field_type(name: str) -> str:
 
 def make_spec(values: dict[str, Any]) -> RunSpec:
     "A checked `RunSpec` from plain values; raises InputError for an unknown key, a wrong type, value or pairing."
-    if not isinstance(values, dict):
-        raise InputError(f"the settings of a run are a dictionary such as {{'dataset': 'reviews.csv'}}, not a {type(values).__name__}; write a table to a file")
+    if hasattr(values, "columns"):
+        raise InputError(f"a run's settings are names and values, not a {type(values).__name__}; write the table to a file and name that as the dataset")
     checked = {name: _check_type(name, value, field_type(name)) for name, value in values.items()}
     for name, value in checked.items():
         _check_value(name, value)
@@ -573,7 +575,11 @@ def read_claims(where: str, given: Any) -> tuple[dict[str, str], ...]:
     for row in rows:
         if not isinstance(row, dict) or "claim" not in row or not set(row) <= set(_CLAIM_KEYS):
             raise InputError(f"{where}: a claim states {', '.join(_CLAIM_KEYS)}, nothing else")
-    return tuple(_check_claim(where, one) for row in rows for one in _combinations(row))
+    try:
+        claims = [one for row in rows for one in _combinations(row)]
+    except InputError as e:
+        raise InputError(f"{where}: a claim's {e}") from None
+    return tuple(_check_claim(where, one) for one in claims)
 
 # %% ../nbs/00_config.ipynb #5a1e0012
 def home() -> Path:
@@ -582,18 +588,30 @@ def home() -> Path:
 
 # %% ../nbs/00_config.ipynb #34b8e9b5
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    "A temporary path beside `path` to write to; moved onto `path` when the block ends well, removed when it does not."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+def naming(path: Path) -> Iterator[None]:
+    "Let an error of the file system inside the block name `path` where it names no file, as that of a full disk, or a temporary one."
     try:
-        yield Path(name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except OSError as e:
+        if e.errno is not None and str(e.filename or ".tmp").endswith(".tmp"):
+            raise OSError(e.errno, e.strerror or os.strerror(e.errno), str(path)) from None
+        raise
+
+# %% ../nbs/00_config.ipynb #34b8e9c5
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    "A temporary path beside `path` to write to; moved onto `path` when the block ends well, removed when it does not. An OSError names `path`."
+    path = Path(path)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -630,8 +648,12 @@ def threads_asked() -> int | None:
 
 
 def launched() -> tuple[int, int]:
-    "This process's number and how many train together, as `accelerate launch` and `torchrun` tell it: (0, 1) for a process on its own."
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    "This process's number and how many train together, as `accelerate launch` tells it: (0, 1) for one on its own; InputError for what is no number."
+    rank, world = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    for name, text in (("RANK", rank), ("WORLD_SIZE", world)):
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise InputError(f"environment variable {name}: {text[:40]!r} is not a number; 'accelerate launch' and 'torchrun' set it, so unset it here")
+    return int(rank), int(world)
 
 
 def set_seed(seed: int) -> None:

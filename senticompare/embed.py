@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WINDOW', 'BATCH_TOKENS', 'TICK_NS', 'pool', 'plan_batches', 'padded_share', 'encode_window', 'padded_inputs',
-           'side_by_side', 'run_windows', 'Embedder', 'make_embedder', 'load_embedder', 'Append', 'VectorStore',
-           'read_appends', 'write_appends', 'append_rows', 'is_sound', 'stored_rows', 'embed_texts']
+           'side_by_side', 'run_windows', 'Embedder', 'embedder_key', 'make_embedder', 'load_embedder', 'Append',
+           'VectorStore', 'read_appends', 'write_appends', 'append_rows', 'is_sound', 'stored_rows', 'embed_texts']
 
 # %% ../nbs/30_embed.ipynb #a8324bb1
 import hashlib
@@ -26,6 +26,7 @@ from .config import InputError, pick_device, write_text
 from .data import text_key
 from .folders import tell
 from .models import ModelCard, load_backbone, load_tokenizer, model_fingerprint, usable_length
+from .processes import report_progress
 
 # %% ../nbs/30_embed.ipynb #73323232
 def pool(
@@ -129,6 +130,7 @@ def run_windows(
         found: np.ndarray = forward(padded_inputs(batch, tokenizer.pad_token_id, device)).float().cpu().numpy()
         return found
 
+    done = 0
     for start in range(0, len(texts), WINDOW):
         ids, lengths = encode_window(tokenizer, texts[start : start + WINDOW], max_length)
         window: np.ndarray | None = None
@@ -136,6 +138,8 @@ def run_windows(
         for rows, out in zip(plan, side_by_side(answer, [[ids[i] for i in rows] for rows in plan], at_once), strict=True):
             window = np.empty((len(ids), out.shape[1]), np.float32) if window is None else window
             window[rows] = out
+            done += len(rows)
+            report_progress("embedding", done, len(texts))
         if window is not None:
             yield window
 
@@ -167,11 +171,15 @@ class Embedder:
         return run_windows(texts, self.tokenizer, self.forward, self.max_length, self.device, batch_tokens, batches_at_once(self.model))
 
 # %% ../nbs/30_embed.ipynb #d8645f2b
+def embedder_key(fingerprint: str, pooling: str, limit: int, precision: str = "float32") -> str:
+    "Name of an embedder's vectors in the cache, from what decides them: the weights, the pooling, the limit (tokens) and the arithmetic."
+    return hashlib.sha256(f"{fingerprint}|{pooling}|{limit}|{precision}".encode()).hexdigest()[:16]
+
+
 def make_embedder(model: Any, tokenizer: Any, pooling: str, max_length: int, device: str, fingerprint: str, precision: str = "float32") -> Embedder:
     "An embedder around a loaded model; the cache key mixes the weights, the pooling, the limit and the arithmetic."
     limit = usable_length(model.config, tokenizer, max_length)
-    key = hashlib.sha256(f"{fingerprint}|{pooling}|{limit}|{precision}".encode()).hexdigest()[:16]
-    return Embedder(model, tokenizer, pooling, limit, device, key)
+    return Embedder(model, tokenizer, pooling, limit, device, embedder_key(fingerprint, pooling, limit, precision))
 
 
 def load_embedder(card: ModelCard, max_length: int = 256, device: str = "auto", precision: str = "float32") -> Embedder:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'model_source', 'model_fingerprint',
-           'load_tokenizer', 'usable_length', 'text_limit', 'load_backbone', 'base_size_mb', 'load_decoder',
-           'nf4_config', 'compute_as_asked', 'load_for_classification', 'count_parameters', 'model_rows',
-           'register_model']
+           'load_tokenizer', 'usable_length', 'model_config', 'text_limit', 'load_backbone', 'base_size_mb',
+           'load_decoder', 'nf4_config', 'compute_as_asked', 'load_for_classification', 'count_parameters',
+           'model_rows', 'register_model']
 
 # %% ../nbs/20_models.ipynb #f98aa5ab
 import hashlib
@@ -203,11 +203,16 @@ def usable_length(config: Any, tokenizer: Any, wanted: int) -> int:
     return int(min(wanted, positions, tokenizer.model_max_length))
 
 
-def text_limit(card: ModelCard, tokenizer: Any, wanted: int) -> int:
-    "The same for a model that is not loaded, from its configuration."
+def model_config(card: ModelCard) -> Any:
+    "The configuration of a model, without its weights."
     from transformers import AutoConfig
 
-    return usable_length(_pretrained(card, AutoConfig), tokenizer, wanted)
+    return _pretrained(card, AutoConfig)
+
+
+def text_limit(card: ModelCard, tokenizer: Any, wanted: int) -> int:
+    "The same for a model that is not loaded, from its configuration."
+    return usable_length(model_config(card), tokenizer, wanted)
 
 
 def load_backbone(card: ModelCard, device: str = "cpu") -> Any:

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'STATISTICS', 'RARE', 'mcnemar', 'pairwise_mcnemar', 'holm', 'holm_matrix', 'resampled_confusion',
-           'accuracy_of', 'f1_macro_of', 'mcc_of', 'bca_interval', 'jackknife_values', 'exchange_p',
-           'pairwise_exchange', 'rank_intervals', 'chance_of_best', 'fewest_disagreements', 'examples_to_separate',
-           'detectable_difference', 'Variance', 'variance_by_source', 'friedman', 'mean_ranks', 'critical_difference',
-           'bayesian_signed_rank']
+           'accuracy_of', 'f1_macro_of', 'mcc_of', 'bca_interval', 'jackknife_values', 'Exchanged', 'exchanged', 'tail',
+           'exchange_p', 'pairwise_exchange', 'rank_intervals', 'chance_of_best', 'fewest_disagreements',
+           'examples_to_separate', 'detectable_difference', 'Variance', 'variance_by_source', 'friedman', 'mean_ranks',
+           'critical_difference', 'bayesian_signed_rank']
 
 # %% ../nbs/46_significance.ipynb #3e762ce3
 from collections.abc import Iterator, Sequence
@@ -141,22 +141,38 @@ def jackknife_values(confusion: np.ndarray, metric: str) -> np.ndarray:
     return np.repeat(STATISTICS[metric](less), confusion[confusion > 0].astype(int))
 
 # %% ../nbs/46_significance.ipynb #77c1d0a4
+def _tallies(answers: np.ndarray, classes: int, times: int) -> np.ndarray:
+    "How many of a recipe's seeds gave each answer, times a factor, as one number per example, shape (n,), in base seeds * times + 1: answers (seeds, n)."
+    base = len(answers) * times + 1
+    return np.asarray((times * base ** np.arange(classes, dtype=np.int64))[answers].sum(0))
+
+
+def _shares(tallies: np.ndarray, classes: int, total: int) -> np.ndarray:
+    "Tallies of `total` answers as shares of the classes, shape (..., classes)."
+    base = total + 1
+    return np.asarray(tallies[..., None] // base ** np.arange(classes, dtype=np.int64) % base / total)
+
+# %% ../nbs/46_significance.ipynb #46a00002
 @dataclass(frozen=True)
 class _Exchange:
-    "Two runs' confusion matrices, flat, when all of their different answers are sorted, and what turning round one example of each kind does to the first."
+    "Two recipes' confusion matrices, flat, when all of their different answers are sorted, and what turning round one example of each kind does to the first."
 
-    low: np.ndarray  # shape (classes²,): the first run has the lower class of every pair of answers
+    low: np.ndarray  # shape (classes²,): the first recipe has the lower tally of every pair of answers
     high: np.ndarray
     effect: np.ndarray  # shape (kinds, classes²)
     counts: np.ndarray  # examples of each kind, shape (kinds,)
+    observed: tuple[np.ndarray, np.ndarray]  # the two recipes' own matrices, flat
 
 
 def _exchange(labels: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int) -> _Exchange:
-    cells = np.stack([labels * classes + np.minimum(a, b), labels * classes + np.maximum(a, b)])
-    low, high = (np.bincount(c, minlength=classes**2).astype(float) for c in cells)
-    kinds, counts = np.unique(cells[:, a != b], axis=1, return_counts=True)
-    one = np.eye(classes**2)
-    return _Exchange(low, high, one[kinds[1]] - one[kinds[0]], counts)
+    total = len(a) * len(b)
+    one, other = _tallies(a, classes, len(b)), _tallies(b, classes, len(a))
+    cells = np.stack([labels, np.minimum(one, other), np.maximum(one, other)])
+    kinds, counts = np.unique(cells[:, one != other], axis=1, return_counts=True)
+    truth = np.eye(classes)
+    low, high, *own = (np.einsum("nt,ns->ts", truth[labels], _shares(t, classes, total)).ravel() for t in (cells[1], cells[2], one, other))
+    effect = truth[kinds[0]][:, :, None] * (_shares(kinds[2], classes, total) - _shares(kinds[1], classes, total))[:, None]
+    return _Exchange(low, high, effect.reshape(len(counts), classes**2), counts, (own[0], own[1]))
 
 # %% ../nbs/46_significance.ipynb #3c5e9a10
 def _turned(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -169,38 +185,84 @@ def _turned(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> tup
     return states, binom.pmf(states, counts, 0.5).prod(1)
 
 # %% ../nbs/46_significance.ipynb #9e44b6d8
-RARE = 20  # random exchanges as extreme as the data below which their share says too little
+@dataclass(frozen=True)
+class Exchanged:
+    "A difference between two recipes, and the differences that exchanging their answers makes of it."
+
+    observed: float  # not negative
+    differences: np.ndarray  # absolute, shape (states,)
+    weights: np.ndarray  # of the states; what is missing to 1 is the data themselves
+    examples: int  # on which the two differ
+
+    @property
+    def spread(self) -> float:
+        "Standard deviation of the exchanged differences."
+        return sqrt(float(self.weights @ self.differences**2) / max(float(self.weights.sum()), 1e-300))
+
+# %% ../nbs/46_significance.ipynb #46a00004
+def _sum_of_signs(steps: np.ndarray) -> np.ndarray:
+    "Probability of each absolute sum 0, 1, … of whole steps whose signs are fair coins."
+    from scipy.signal import fftconvolve
+    from scipy.stats import binom
+
+    found = np.ones(1)
+    for size, count in zip(*np.unique(steps[steps > 0], return_counts=True), strict=True):
+        coins = np.zeros(2 * size * count + 1)
+        coins[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        found = (np.convolve if len(found) * len(coins) < 2**22 else fftconvolve)(found, coins)
+    middle = len(found) // 2
+    return np.maximum(0.0, np.concatenate([found[middle : middle + 1], 2 * found[middle + 1 :]]))
 
 
-def _normal_tail(observed: float, found: np.ndarray) -> float:
-    "Two-sided p of a difference from the spread of exchanged ones, which many small differences make nearly normal."
-    from scipy.stats import norm
+def _exchanged_accuracy(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> Exchanged:
+    steps = (a == labels).sum(0) * len(b) - (b == labels).sum(0) * len(a)
+    unit = len(a) * len(b) * len(labels)
+    weights = _sum_of_signs(np.abs(steps))
+    return Exchanged(abs(int(steps.sum())) / unit, np.arange(len(weights)) / unit, weights, int((steps != 0).sum()))
 
-    spread = float(np.sqrt(np.mean(found**2)))
-    return float(2 * norm.sf(observed / spread)) if spread else 1.0
-
-# %% ../nbs/46_significance.ipynb #1c55a42f
-def exchange_p(
+# %% ../nbs/46_significance.ipynb #46a00006
+def exchanged(
     labels: np.ndarray,  # true classes, shape (n,), 0 to classes - 1
-    a: np.ndarray,  # one run's answers, shape (n,)
+    a: np.ndarray,  # one recipe's answers, shape (n,) or (seeds, n)
     b: np.ndarray,  # the other's
     classes: int,
     metric: str = "f1_macro",
     resamples: int = 10_000,
     seed: int = 0,
-) -> float:
-    "Two-sided p of a difference of accuracy, f1_macro or mcc under random exchange of answers: exact for few differences, a normal tail far out."
+) -> Exchanged:
+    "A difference between two recipes by accuracy, f1_macro or mcc, and under exchange of their answers: all exchanges if they are few, and for accuracy."
+    a, b = np.atleast_2d(a), np.atleast_2d(b)
+    if metric == "accuracy":
+        return _exchanged_accuracy(labels, a, b)
     x = _exchange(labels, a, b, classes)
     turned, weights = _turned(x.counts, resamples, np.random.default_rng(seed))
-    shift = turned @ x.effect
-    of, shape = STATISTICS[metric], (-1, classes, classes)
+    shift, of, shape = turned @ x.effect, STATISTICS[metric], (-1, classes, classes)
     found = np.abs(of((x.low + shift).reshape(shape)) - of((x.high - shift).reshape(shape)))
-    own = [np.bincount(labels * classes + g, minlength=classes**2).reshape(shape).astype(float) for g in (a, b)]
-    observed = abs(float((of(own[0]) - of(own[1]))[0]))
-    p = min(1.0, float(weights[found >= observed - 1e-12].sum() + max(0.0, 1 - weights.sum())))
-    if p >= RARE / resamples or weights.sum() > 1 - 1e-9:
+    own = [of(m.reshape(shape))[0] for m in x.observed]
+    return Exchanged(abs(float(own[0] - own[1])), found, weights, int(x.counts.sum()))
+
+# %% ../nbs/46_significance.ipynb #1c55a42f
+RARE = 20  # random exchanges as extreme as the data below which their share says too little
+
+
+def tail(x: Exchanged) -> float:
+    "Two-sided p of an exchanged difference: exact where all exchanges were counted, a normal tail far out."
+    from scipy.stats import norm
+
+    total, least = float(x.weights.sum()), 2.0 ** (1 - min(1000, x.examples))  # all exchanges one way: the least p there is
+    p = min(1.0, float(x.weights[x.differences >= x.observed - 1e-12].sum()) + max(0.0, 1 - total))
+    if total > 1 - 1e-9:
+        return max(p, min(1.0, least))
+    if p >= RARE / len(x.weights):
         return p
-    return min(p, max(_normal_tail(observed, found), 2.0 ** (1 - min(1000, int(x.counts.sum())))))  # all exchanges one way: the least p there is
+    return min(p, max(float(2 * norm.sf(x.observed / x.spread)) if x.spread else 1.0, least))
+
+
+def exchange_p(
+    labels: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int, metric: str = "f1_macro", resamples: int = 10_000, seed: int = 0
+) -> float:  # fmt: skip
+    "Two-sided p of a difference between two recipes under random exchange of answers; arguments as for `exchanged`."
+    return tail(exchanged(labels, a, b, classes, metric, resamples, seed))
 
 # %% ../nbs/46_significance.ipynb #08bf9068
 def pairwise_exchange(labels: np.ndarray, answers: np.ndarray, classes: int, metric: str, resamples: int = 10_000) -> np.ndarray:

@@ -9,7 +9,6 @@ __all__ = ['RESOLVES_P95', 'WARM_UP', 'POINTS', 'percentile_or_none', 'percentil
 
 # %% ../nbs/41_speed.ipynb #18cbceb9
 import json
-import os
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from .config import threads_asked
 from .embed import BATCH_TOKENS, padded_share
 from .energy import energy_meter
 from .machine import calibrate, gemm_gflops, machine_block, model_flops
+from .processes import child_environment, python_apart, report_progress
 
 # %% ../nbs/41_speed.ipynb #71c0dd20
 def percentile_or_none(samples: np.ndarray, q: float) -> float | None:
@@ -230,9 +230,9 @@ def ask_apart(entry: str, request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "request.json"
         path.write_text(json.dumps({**request, "started": time.time()}), encoding="utf-8")
-        command = [sys.executable, "-c", f"import gc, sys; from {module} import {name}; {name}(sys.argv[1]); gc.freeze()", str(path)]
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        command = python_apart(f"import gc; from {module} import {name}; {name}(sys.argv[1]); gc.freeze()", str(path))
+        environment = child_environment(TOKENIZERS_PARALLELISM="false")
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"the measuring process ended with status {done.returncode}: {last}")
@@ -244,6 +244,7 @@ def run_probe(
     checkpoint: Path, texts: Sequence[str], parity_texts: Sequence[str], device: str = "auto", budget_s: float = 2.0, seed: int = 0
 ) -> dict[str, Any]:
     "Raw measurements of a checkpoint from a fresh process; RuntimeError with its last line when that process fails."
+    report_progress("timing")
     order = np.random.default_rng(seed).permutation(len(texts))
     about = json.loads((Path(checkpoint) / "senticompare.json").read_text(encoding="utf-8"))
     request = {

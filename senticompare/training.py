@@ -36,6 +36,7 @@ from .data import Splits
 from .dropout import quick_dropout
 from .inference import multiplies_bfloat16
 from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
+from .processes import report_progress
 from .tuning import Watcher, trainable_model
 
 # %% ../nbs/22_training.ipynb #7838edef
@@ -304,7 +305,7 @@ class AveragedTrainer(RecipeTrainer):
 
 # %% ../nbs/22_training.ipynb #7daed683
 class Watching(TrainerCallback):  # type: ignore[misc]
-    "Tells a watcher about every logged step."
+    "Tells a watcher about every logged step, and whoever started this run how many steps are done."
 
     def __init__(self, watch: Watcher) -> None:
         self.watch = watch
@@ -312,6 +313,10 @@ class Watching(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         "Hand over the history so far."
         self.watch(history_of(state.log_history), state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        "Tell how far the training is."
+        report_progress("training", state.global_step, state.max_steps)
 
 # %% ../nbs/22_training.ipynb #1d88f1b2
 def _trainer(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> AveragedTrainer:

@@ -21,7 +21,7 @@ def _csv(rows, header="text,label"):
 GOOD_ROWS = [f"{t},{i % 2}" for i, t in enumerate(GOOD)]
 JSONL = "".join(json.dumps({"text": t, "label": i % 2}) + "\n" for i, t in enumerate(GOOD))
 FILES = {
-    "wrong-column.csv": (_csv(GOOD_ROWS, "words,label"), ["none of text", "words, label", "--text-column"]),
+    "wrong-column.csv": (_csv(GOOD_ROWS, "words,label"), ["none of text", "'words', 'label'", "--text-column"]),
     "empty-text.csv": (_csv([*GOOD_ROWS, ",1"]), ["row 41", "empty text"]),
     "blank-text.csv": (_csv([*GOOD_ROWS, "<br />,1"]), ["row 41", "empty text"]),
     "missing-label.csv": (_csv([*GOOD_ROWS[:3], "no label here,", *GOOD_ROWS[3:]]), ["row 4", "missing label"]),
@@ -30,8 +30,8 @@ FILES = {
     "short-form.csv": (_csv([f"{t},{'pos' if i % 2 else 'neg'}" for i, t in enumerate(GOOD)] + ["one more,negative"]), ["'neg'", "one class"]),
     "mixed-labels.csv": (_csv([*GOOD_ROWS, "a text,positive"]), ["words and numbers mixed"]),
     "fraction-label.csv": (_csv([*GOOD_ROWS, "a text,0.5"]), ["row 41", "0.5", "not a class"]),
-    "not-utf8.csv": (_csv(GOOD_ROWS).encode() + "caf\xe9,1\n".encode("latin-1"), ["not UTF-8"]),
-    "utf16.csv": (_csv(GOOD_ROWS).encode("utf-16"), ["not UTF-8"]),
+    "not-utf8.csv": (_csv(GOOD_ROWS).encode() + "caf\xe9,1\n".encode("latin-1"), ["not UTF-8", "line 42", "--encoding cp1252"]),
+    "utf16.csv": (_csv(GOOD_ROWS).encode("utf-16"), ["not UTF-8 but UTF-16", "--encoding utf-16"]),
     "empty.csv": ("", ["empty"]),
     "header-only.csv": ("text,label\n", ["no usable rows"]),
     "broken.jsonl": (JSONL + '{"text": "half', ["line 41", "broken JSON"]),
@@ -45,7 +45,7 @@ FILES = {
     "huge-label.csv": (_csv([*GOOD_ROWS, "a text," + "9" * 400]), ["row 41", "not a class"]),
     "deep.jsonl": (JSONL + "[" * 200_000 + "\n", ["line 41", "broken JSON"]),
     "too-many-cells.csv": (_csv([*GOOD_ROWS, "one, two, three,1"]), ["row 41", "more cells than columns"]),
-    "semicolons.csv": (_csv([r.replace(",", ";") for r in GOOD_ROWS], "text;label"), ["separated by ';'", "CSV with commas"]),
+    "semicolons.csv": (_csv([r.replace(",", ";") for r in GOOD_ROWS], "text;label"), ["separated by ';'", "--separator ';'"]),
     "twice.csv": (_csv([f"{r},x" for r in GOOD_ROWS], "text,label,text"), ["2 columns are called 'text'"]),
     "ragged.csv": (_csv([*GOOD_ROWS, "only one cell"]), ["row 41", "missing label"]),
 }
@@ -78,7 +78,7 @@ OPTIONS = {
     "method": (["benchmark", "--methods", "lorra"], ["unknown method", "did you mean"]),
     "missing file": (["benchmark", "--dataset", "nowhere/reviews.csv"], ["nowhere/reviews.csv", "does not exist"]),
     "missing folder": (["benchmark", "--dataset", "no/such/folder"], ["no/such/folder", "does not exist"]),
-    "named column": (["benchmark", "--text-column", "txt"], ["no column 'txt'", "the columns are text, label"]),
+    "named column": (["benchmark", "--text-column", "txt"], ["no column 'txt'", "did you mean 'text'?", "columns are 'text', 'label'"]),
     "suite": (["benchmark", "--suite", "quikstart"], ["unknown suite", "did you mean 'quickstart'"]),
     "suite file": (["benchmark", "--suite", "nothing.yaml"], ["nothing.yaml", "does not exist"]),
     "seed": (["benchmark", "--seeds", "1,two"], ["--seeds", "whole numbers"]),
