@@ -876,10 +876,23 @@ def predict(
     _print_predictions(classifier, asked, as_json)
 
 # %% ../nbs/72_cli.ipynb #b16e97d0
+def _export_row(output: Path, found: dict[str, Any]) -> dict[str, Any]:
+    "What an export is and what it changed, in the few columns that fit a terminal."
+    from senticompare.card import percent
+
+    sizes = {"MB": f"{found['artifact_mb']:.1f}", "original MB": None if found["original_mb"] is None else f"{found['original_mb']:.1f}"}
+    pair = {who: None if found[f"accuracy_{who}"] is None else f"{found[f'accuracy_{who}']:.3f}" for who in ("original", "export")}
+    accuracy = {} if pair["export"] is None else {"accuracy": pair["export"], "original accuracy": pair["original"]}
+    times = {"ms": f"{found['latency_p50_ms_export']:.3g}", "original ms": f"{found['latency_p50_ms_original']:.3g}"} if found["steady"] else {}
+    changed = {"largest difference": f"{found['largest_difference']:.3g}", "same label": percent(found["same_label"])}
+    return {"export": str(output), **sizes, "texts": found["texts"], **changed, **accuracy, **times}
+
+# %% ../nbs/72_cli.ipynb #b16e97d1
 @app.command()
 def export(
     checkpoint: Checkpoint, to: Annotated[str, typer.Option(help="safetensors or onnx.")], output: Annotated[Path, typer.Option(help="New folder.")],
-    quantize: Annotated[str | None, typer.Option(help="int8 (ONNX only).")] = None, as_json: AsJson = False,
+    quantize: Annotated[str | None, typer.Option(help="int8 (ONNX only).")] = None,
+    test_size: Annotated[int, typer.Option(min=0, help="Test texts of the run that int8 is judged on (0: none).")] = 500, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Write a checkpoint as a folder that runs elsewhere, with a model card."
     if to not in ("safetensors", "onnx"):
@@ -889,9 +902,12 @@ def export(
     if quantize and to != "onnx":
         raise InputError("option --quantize: int8 goes with --to onnx")
     from senticompare.export import export_classifier
+    from senticompare.folders import tell
 
-    checked = export_classifier(checkpoint, output, to, quantize == "int8")
-    print_rows([{"export": str(output), **checked}], as_json)
+    found = export_classifier(checkpoint, output, to, quantize == "int8", test_size)
+    print_rows([{"export": str(output), **found} if as_json else _export_row(output, found)], as_json)
+    for note in found["notes"]:
+        tell(note)
 
 # %% ../nbs/72_cli.ipynb #8f3b5a9d
 def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[str], list[int] | None]:
