@@ -60,7 +60,8 @@ def test_nothing_is_left_of_a_killed_run(tmp_path, monkeypatch):
     from senticompare.folders import working_folder
 
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
-    code = "import os; from senticompare.config import home; from senticompare.folders import working_folder\nwith working_folder(home() / 'scratch', 'run'): os.kill(os.getpid(), 9)"
+    code = "import os; from senticompare.config import home; from senticompare.folders import working_folder\n"
+    code += "with working_folder(home() / 'scratch', 'run'): os.kill(os.getpid(), 9)"
     assert subprocess.run(python_apart(code), check=False).returncode == -9
     left = set((home() / "scratch").iterdir())
     assert left

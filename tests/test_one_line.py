@@ -100,12 +100,11 @@ def test_a_full_disk_names_the_file(tmp_path):
 
 def test_a_file_too_large_names_the_file(tmp_path):
     """A limit of the shell instead of a full disk: the write fails in the same way."""
+
     def small():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    code = MAIN[2].replace("main()", "from senticompare import config; config.write_text('big.json', 'x' * 9000)")
-    whole = code.replace("from senticompare.cli import main", "from senticompare.cli import _failed") + "\n"
     whole = "import sys; sys.path[:] = [p for p in sys.path if p]\nfrom senticompare.cli import _failed\nfrom senticompare.config import write_text\ntry:\n"
     whole += "    write_text('big.json', 'x' * 9000)\nexcept OSError as e:\n    sys.exit(_failed(e))\n"
     done = subprocess.run([sys.executable, "-c", whole], cwd=tmp_path, capture_output=True, text=True, preexec_fn=small, check=False)
