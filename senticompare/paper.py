@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .compare import leaderboard, machine_text, seed_rows
+from .compare import group_rows, leaderboard, machine_text, seed_rows
 from .config import METHODS, slug, write_text
 from .data import markdown_text
 from .plots import run_label, unsteady
@@ -120,13 +120,13 @@ def _discussion(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kep
 def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str) -> str:
     "The report as Markdown, a part for each test set."
     board = leaderboard(results, predictions)
-    keys = list(dict.fromkeys(r["test_set"] for r in board if r["rank"]))
-    if not keys:
+    groups = group_rows(board)
+    if not groups:
         return f"# {markdown_text(title)}\n\nNo run can be ranked.\n"
     s = Sources()
-    parts = [_part(results, predictions, [r for r in board if r["rank"] and r["test_set"] == key], s) for key in keys]
+    parts = [_part(results, predictions, rows, s) for rows in groups]
     if len(parts) > 1:
-        names = [next(r["dataset"] for r in board if r["test_set"] == key) for key in keys]
+        names = [f"{rows[0]['dataset']}, {rows[0]['protocol']}" for rows in groups]
         parts = [f"# Part {i}: {name}\n\n{part}" for i, (name, part) in enumerate(zip(names, parts, strict=True), 1)]
     return f"# {markdown_text(title)}\n\n" + "\n\n".join(parts) + "\n\n" + "\n".join(s.footnotes()) + "\n"
 

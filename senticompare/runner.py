@@ -340,7 +340,7 @@ def summary_words(reports: Path) -> dict[str, Any]:
     return {**words, "claims": list(read_claims(where, made.get("claims") or [])) if isinstance(made, dict) else []}
 
 
-def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy", claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+def summarize(reports: Path, title: str, note: str = "", metric: str | None = None, claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results or this package changed); returns the leaderboard."
     from senticompare.plots import write_plotly_js
     from senticompare.resources import code_version
