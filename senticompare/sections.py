@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .compare import OverDatasets, aligned, by_budget, leaderboard, separation
+from .compare import OverDatasets, by_budget, corrected, leaderboard
 from .config import METHODS
 from .data import markdown_text
 from .display import FACTS, Link, cell_text, figure_text, heading, holds_something
@@ -125,14 +125,7 @@ def chosen_row(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]
 
 def answer_text(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> str:
     "What to ship and how sure that is, as Markdown: a sentence in bold and a list of short ones."
-    chosen, metric = advice(rows, results, predictions), heading(rows[0]["metric"])
-    if chosen is None:
-        first = f"Ranked by {metric}, for which there is no paired test: the order is that of the point estimates, and nothing is recommended."
-    elif chosen.run_id:
-        first = f"Ship {run_label(chosen_row(rows, results, predictions))}: {chosen.why}."
-    else:
-        first = f"Nothing is recommended: {chosen.why}."
-    others = answer(rows, predictions) if chosen else []
+    first, *others = answer(rows, predictions)
     lines = [line for line in (*others, classes_text(results[rows[0]["run_id"]])) if line]
     return "\n".join([f"**{markdown_text(first)}**", "", *(f"- {markdown_text(line)}" for line in lines)])
 
@@ -141,7 +134,7 @@ def tested_pairs(rows: Sequence[dict[str, Any]], predictions: dict[str, Any]) ->
     "p of every pair of a board's runs, corrected for all pairs, shape (runs, runs); None for one run, or a metric without a paired test."
     if len(rows) < 2 or rows[0]["metric"] not in STATISTICS:
         return None
-    return separation(*aligned([predictions[r["run_id"]] for r in rows]), rows[0]["metric"])
+    return corrected(rows, predictions)
 
 
 def datasets_text(over: OverDatasets) -> str:
