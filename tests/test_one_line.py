@@ -25,7 +25,8 @@ MAIN = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if
 def shell(line, folder, **environment):
     """A command line of a POSIX shell, with $SC for the command."""
     script = line.replace("$SC", shlex.join(MAIN))
-    return subprocess.run(["bash", "-c", script], cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}  # of kernels; OpenBLAS waits for memory for ever with them
+    return subprocess.run(["bash", "-c", script], cwd=folder, env={**plain, **environment}, capture_output=True, text=True, check=False, timeout=200)
 
 
 def one_line(err, *parts):
