@@ -203,10 +203,12 @@ def why_not_at(folder: str | Path) -> str:
     folder = Path(folder)
     if folder.is_symlink():
         return "is a link"
-    if not folder.exists() or (folder.is_dir() and not folder.is_mount() and not any(folder.iterdir())):
+    if os.path.ismount(folder):
+        return "is a mount point"
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return ""
     own = home() / "checkpoints" in folder.resolve().parents  # where a run of an earlier version may have been cut off
-    if not folder.is_dir() or folder.is_mount() or not ((folder / CHECKPOINT).is_file() or own):
+    if not folder.is_dir() or not ((folder / CHECKPOINT).is_file() or own):
         return "is there already and is no checkpoint"
     if others := other_files(folder, lambda name: OWN.fullmatch(name) is not None):
         return f"holds {others[0]}, which is no part of a checkpoint"
