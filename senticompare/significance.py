@@ -230,7 +230,7 @@ def exchanged(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Exchanged:
-    "A difference of accuracy, f1_macro or mcc between two recipes under random exchange of their answers: all exchanges when they are few (for accuracy: always)."
+    "A difference between two recipes by accuracy, f1_macro or mcc, and under exchange of their answers: all exchanges if they are few, and for accuracy."
     a, b = np.atleast_2d(a), np.atleast_2d(b)
     if metric == "accuracy":
         return _exchanged_accuracy(labels, a, b)
