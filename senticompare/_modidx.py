@@ -519,6 +519,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'senticompare.data._tables_for': ('data.html#_tables_for', 'senticompare/data.py'),
                                    'senticompare.data._take': ('data.html#_take', 'senticompare/data.py'),
                                    'senticompare.data._undecodable': ('data.html#_undecodable', 'senticompare/data.py'),
+                                   'senticompare.data._utf16': ('data.html#_utf16', 'senticompare/data.py'),
                                    'senticompare.data._way_of_writing': ('data.html#_way_of_writing', 'senticompare/data.py'),
                                    'senticompare.data._with_strength': ('data.html#_with_strength', 'senticompare/data.py'),
                                    'senticompare.data.allocate': ('data.html#allocate', 'senticompare/data.py'),

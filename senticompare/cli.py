@@ -737,7 +737,8 @@ def _tell_judged(found: Any) -> None:
     from senticompare.data import visible
 
     left = [f"{n:,} × {reason}" for reason, n in found.dropped.items()] + [f"{found.seen:,} × trained or chosen on by this checkpoint"] * bool(found.seen)
-    print(f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged; left out: {', '.join(left) or 'none'}", file=sys.stderr)
+    said = f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged"
+    print(said + (f"; left out: {', '.join(left)}" if left else ""), file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #b7f3920d
 def _judged(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> tuple[Any, bool]:
