@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .architectures import twin_folder
-from .config import InputError, hub_trouble, nearest, pick_device, quiet
+from .config import InputError, hub_trouble, nearest, pick_device, quiet, user_path
 from .data import file_hash
 
 # %% ../nbs/20_models.ipynb #88f3edd2
@@ -120,7 +120,7 @@ def _hub_card(hub_id: str) -> ModelCard:
 def find_model(name: str | Path) -> ModelCard:
     "The card of an alias, a local folder or a Hub id; InputError with the nearest known name otherwise."
     name = str(name)
-    folder = Path(os.path.expanduser(name))  # the name as it is where there is no such user
+    folder = user_path(name)
     known = {alias.lower(): card for alias, card in MODELS.items()}
     if name.lower() in known:
         return known[name.lower()]
