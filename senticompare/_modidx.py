@@ -910,7 +910,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'senticompare.sections.advice': ('sections.html#advice', 'senticompare/sections.py'),
                                        'senticompare.sections.answer_text': ('sections.html#answer_text', 'senticompare/sections.py'),
                                        'senticompare.sections.board_name': ('sections.html#board_name', 'senticompare/sections.py'),
-                                       'senticompare.sections.boards_of': ('sections.html#boards_of', 'senticompare/sections.py'),
                                        'senticompare.sections.budget_tables': ('sections.html#budget_tables', 'senticompare/sections.py'),
                                        'senticompare.sections.chosen_row': ('sections.html#chosen_row', 'senticompare/sections.py'),
                                        'senticompare.sections.class_shares': ('sections.html#class_shares', 'senticompare/sections.py'),

@@ -839,9 +839,9 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
     "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
-    from senticompare.sections import boards_of
+    from senticompare.compare import group_rows
 
-    for number, rows in enumerate(boards_of(board), 1):
+    for number, rows in enumerate(group_rows(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
@@ -883,7 +883,8 @@ def _written_reports(reports: Path, format: str, images: str | None, metric: str
     board = summarize(reports, **words, metric=metric)
     yield from map(str, _write_images(reports, board, images) if images else ())
     if format in ("md", "all"):
-        write_markdown(reports, ranking_rows(board, metric))
+        ranked_by = metric or next((r["metric"] for r in board if r["rank"]), "accuracy")
+        write_markdown(reports, ranking_rows(board, ranked_by))
     if format in ("paper", "all"):
         write_paper(reports, words["title"], metric)
     names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html", "paper": "paper.md"}

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .compare import leaderboard, machine_text
+from .compare import group_rows, leaderboard, machine_text, why_apart
 from .config import METHODS, slug, write_text
 from .data import markdown_text
 from .display import figure_text, heading
 from .plots import run_label, unsteady
 from .results import read_predictions, read_results
-from .sections import answer_text, board_name, boards_of, chosen_row, not_measured
+from .sections import answer_text, board_name, chosen_row, not_measured
 
 # %% ../nbs/64_paper.ipynb #8179927c
 @dataclass
@@ -144,7 +144,8 @@ def _limits(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kept: d
 # %% ../nbs/64_paper.ipynb #14d1eea8
 def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str, metric: str | None = None) -> str:
     "The report as Markdown, a part for each test set and protocol."
-    boards = boards_of(leaderboard(results, predictions, metric))
+    board = leaderboard(results, predictions, metric)
+    boards = group_rows(board)
     if not boards:
         return f"# {markdown_text(title)}\n\nNo run can be ranked.\n"
     datasets = dict.fromkeys(str(rows[0]["dataset"]) for rows in boards)
@@ -152,6 +153,7 @@ def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str
     parts = [_part(results, predictions, rows, s) for rows in boards]
     if len(parts) > 1:
         parts = [f"# Part {i}: {markdown_text(board_name(rows, boards))}\n\n{part}" for i, (rows, part) in enumerate(zip(boards, parts, strict=True), 1)]
+    parts += ["\n".join(["## Why some runs are not ranked together", "", *(f"- {markdown_text(why)}" for why in why_apart(board))])] if len(boards) > 1 else []
     sources = ["## Sources", "", "Every figure above stands in a result file beside this paper:", "", *s.table(names)]
     first = f"# Which model for {', '.join(map(markdown_text, datasets))}: {markdown_text(title)}"
     return "\n\n".join([first, *parts, "\n".join(sources)]) + "\n"
