@@ -66,7 +66,7 @@ def _methods(ranked: list[dict[str, Any]], names: dict[str, str], s: Sources) ->
         stated = SETTINGS if method.trains else () if method.name == "baseline" else ("max_length",)
         used = _settings_used(r)
         settings = ", ".join(f"{n} {markdown_text(used[n]) if isinstance(used[n], str) else f'{used[n]:g}'}" for n in stated if used.get(n) is not None)
-        figures = [s.cite(r, f"training.{f}", "support") if method.trains else "–" for f in ("trainable_params", "train_time_s")]
+        figures = [s.cite(r, f"training.{f}", f) if method.trains else "–" for f in ("trainable_params", "train_time_s")]
         lines.append(f"| {names[r['run_id']]} | {method.summary} | {settings or '–'} | " + " | ".join(figures) + " |")
     measured = "Latency and memory were measured in a process of their own on the texts of the test set."
     return [*lines, "", " ".join([measured, *dict.fromkeys(_machine(r) for r in ranked)])]
@@ -86,14 +86,15 @@ def _machine(result: dict[str, Any]) -> str:
 # %% ../nbs/64_paper.ipynb #d437c691
 def _results(rows: list[dict[str, Any]], by_id: dict[str, dict[str, Any]], names: dict[str, str], s: Sources) -> list[str]:
     metric = rows[0]["metric"]
-    more = [] if metric == "f1_macro" else [heading("f1_macro")]
+    more = [] if metric == "f1_macro" else [f"{heading('f1_macro')} (95 % interval)"]
     heads = ["rank", "run", heading(metric), heading("value_ci95"), *more, "p50 ms (95 % interval)", heading("memory_allocated_mb")]
     lines = ["## Results", "", "| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for row in rows:
         cells = [str(row["rank"]), names[row["run_id"]], _mean(row, by_id, f"quality.{metric}", metric, row["value"], s)]
         cells.append(figure_text("value_ci95", row["value_ci95"]))
-        cells += [_mean(row, by_id, "quality.f1_macro", "f1_macro", row["f1_macro"], s) for _ in more]
-        cells += [_latency(row, by_id, s), _mean(row, by_id, "memory.infer_peak_rss_mb", "memory_allocated_mb", row["memory_allocated_mb"], s)]
+        cells += [_with_interval(row, by_id, "quality.f1_macro", "f1_macro", s) for _ in more]
+        cells.append(_with_interval(row, by_id, "speed.latency_p50_ms", "latency_median_ms", s))
+        cells.append(_mean(row, by_id, "memory.infer_peak_rss_mb", "memory_allocated_mb", row["memory_allocated_mb"], s))
         lines.append("| " + " | ".join(cells) + " |")
     if warning := unsteady(rows):
         lines += ["", markdown_text(warning)]
@@ -108,10 +109,12 @@ def _mean(row: dict[str, Any], by_id: dict[str, dict[str, Any]], path: str, as_f
     return printed[0] if len(printed) == 1 else figure_text(as_field, value)
 
 
-def _latency(row: dict[str, Any], by_id: dict[str, dict[str, Any]], s: Sources) -> str:
-    text = _mean(row, by_id, "speed.latency_p50_ms", "latency_median_ms", row["latency_median_ms"], s)
-    ends = by_id[row["run_id"]]["speed"].get("latency_p50_ci95_ms") if len(row["run_ids"]) == 1 else None
-    return f"{text} ({ends[0]:,.2f}–{ends[1]:,.2f})" if ends else text
+def _with_interval(row: dict[str, Any], by_id: dict[str, dict[str, Any]], path: str, as_field: str, s: Sources) -> str:
+    "A figure with its interval behind it; a mean of seeds, and what is too small to print, has none."
+    text, (block, name) = _mean(row, by_id, path, as_field, row[as_field], s), path.split(".")
+    field = name.replace("_ms", "_ci95_ms") if name.endswith("_ms") else f"{name}_ci95"
+    ends = by_id[row["run_id"]][block].get(field) if len(row["run_ids"]) == 1 and not text.startswith("<") else None
+    return f"{text} ({figure_text(as_field, ends[0])}–{figure_text(as_field, ends[1])})" if ends else text
 
 # %% ../nbs/64_paper.ipynb #f9fb15b9
 def _weakest(best: dict[str, Any], name: str, s: Sources) -> list[str]:

@@ -82,21 +82,20 @@ def linked(row: dict[str, Any], links: dict[str, str], several: bool = False) ->
     return Link(name, page) if page else name
 
 # %% ../nbs/63_sections.ipynb #26b6c982
-def class_shares(result: dict[str, Any]) -> dict[str, float]:
-    "Share of the test texts of each class, the most frequent first; empty where a result does not tell."
-    balance = (result["data"].get("balance") or {}).get("test") or {}
-    total = sum(balance.values())
-    return dict(sorted(((name, n / total) for name, n in balance.items()), key=lambda pair: -pair[1])) if total else {}
+def class_shares(result: dict[str, Any], predictions: pd.DataFrame) -> dict[str, float]:
+    "Share of the test texts of each class, the most frequent first, counted in a run's predictions; empty where its result names no classes."
+    names, counts = list(result["quality"].get("per_class") or {}), predictions["label"].value_counts(normalize=True)
+    return {names[int(label)]: float(share) for label, share in counts.items() if int(label) < len(names)}
 
 
-def classes_text(result: dict[str, Any]) -> str:
-    "A sentence on the classes of the test set, and on what always answering the most frequent one would get right."
-    shares, size = class_shares(result), (result["data"].get("sizes") or {}).get("test") or 0
+def classes_text(result: dict[str, Any], predictions: pd.DataFrame) -> str:
+    "A sentence on the classes of the test set, and on what always predicting the most frequent one would get right."
+    shares = class_shares(result, predictions)
     if not shares:
         return ""
     names = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
     first, share = next(iter(shares.items()))
-    return f"The {size:,} test texts: {names}. Always answering {first!r} would get {100 * share:.0f} % of them right."
+    return f"The {len(predictions):,} test texts: {names}. Always predicting {first!r} would be right for {100 * share:.0f} % of them."
 
 # %% ../nbs/63_sections.ipynb #8ebcfdcb
 def advice(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> Recommendation | None:
@@ -112,6 +111,10 @@ def chosen_row(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]
     return next((r for r in rows if chosen and chosen.run_id in r["run_ids"]), rows[0])
 
 
+def _classes(row: dict[str, Any], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> str:
+    return classes_text(results[row["run_id"]], predictions[row["run_id"]])
+
+
 def answer_text(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> str:
     "What to ship and how sure that is, as Markdown: a sentence in bold and a list of short ones."
     chosen, metric = advice(rows, results, predictions), heading(rows[0]["metric"])
@@ -123,7 +126,7 @@ def answer_text(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any
         first = f"Nothing is recommended: {chosen.why}."
     others = answer(rows, predictions) if chosen else []
     first, others = (others[0].rstrip("."), others[1:]) if others[:1] and others[0].startswith(("Ship ", "Nothing", "No run")) else (first, others)
-    lines = [line for line in (why_metric(rows), *others, classes_text(results[rows[0]["run_id"]])) if line]
+    lines = [line for line in (why_metric(rows), *others, _classes(rows[0], results, predictions)) if line]
     return "\n".join([f"**{markdown_text(first)}**", "", *(f"- {markdown_text(line)}" for line in lines)])
 
 # %% ../nbs/63_sections.ipynb #de74964b
@@ -178,7 +181,7 @@ def not_measured(results: Sequence[dict[str, Any]], names: dict[str, str]) -> st
         for r in (r for r in asked if r[block].get(field) is None):
             lacking.setdefault(r["not_measured"].get(f"{block}.{field}") or "no reason recorded", []).append(names[r["run_id"]])
         for why, runs in lacking.items():
-            parts.append(f"{words}{'' if len(runs) == len(asked) else ' of ' + ', '.join(runs)} ({why})")
+            parts.append(f"{words}{'' if len(runs) == len(asked) else ' of ' + ', '.join(runs)}, because {why}")
     return f"Not measured: {'; '.join(parts)}." if parts else ""
 
 # %% ../nbs/63_sections.ipynb #1919d5be
