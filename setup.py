@@ -36,7 +36,7 @@ setup(
     package_data={
         "senticompare": ["py.typed"],
         "senticompare.bundled.suites": ["*.yaml"],
-        "senticompare.bundled.nbs": ["50_run.ipynb", "55_summary.ipynb", "56_dashboard.ipynb"],
+        "senticompare.bundled.nbs": ["50_run.ipynb", "55_summary.ipynb", "56_dashboard.ipynb", "dashboard_page/*"],
         "senticompare.bundled.reviews": ["*.jsonl", "README.md"],
     },
     zip_safe=False,

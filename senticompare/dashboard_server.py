@@ -10,6 +10,7 @@ __all__ = ['EVERYWHERE', 'KERNEL', 'MOST_PAGES', 'EXTENSIONS', 'IDLE_S', 'host_a
 import hmac
 import ipaddress
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -218,6 +219,7 @@ def serve(
         set_environment({"SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd()), **private_environment(root)})
         notebook = write_page(root, title)
         os.chdir(notebook.parent)
+        logging.getLogger("tornado").setLevel(logging.ERROR)  # a request that was turned away is no news
         server = Server(config=settings(root, host, port, token, idle_s))
         server.initialize([str(notebook)])
         IOLoop.current().add_callback(announce, f"http://{shown}:{port}/?token={token}")

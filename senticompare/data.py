@@ -8,7 +8,8 @@ __all__ = ['DATASETS', 'FILE_TABLES', 'TEXT_NAMES', 'STAR_CLASSES', 'SLICE_COLUM
            'find_tables', 'listed_columns', 'pick_column', 'BadRow', 'Reason', 'BadRows', 'parse_label', 'Row',
            'check_row', 'columns_of', 'usable_rows', 'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn', 'draw',
            'allocate', 'classes_of', 'Splits', 'sentences_of', 'default_val_size', 'draw_table', 'strengths',
-           'load_splits', 'match_labels', 'Unseen', 'load_unseen', 'augment', 'file_hash', 'data_fingerprint']
+           'load_splits', 'match_labels', 'Unseen', 'load_unseen', 'own_test', 'augment', 'file_hash',
+           'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
 import codecs
@@ -933,6 +934,17 @@ def load_unseen(spec: RunSpec, classes: Sequence[str], seen: set[bytes]) -> Unse
     if usable > len(taken):
         dropped["not drawn (--test-size)"] = usable - len(taken)
     return Unseen(_frame(taken, {label: i for label, i in index.items() if i is not None}), table.name, rows, dropped, drawn.leaked)
+
+# %% ../nbs/10_data.ipynb #5a1e0362
+def own_test(test: pd.DataFrame, whole: Unseen, size: int | None) -> Unseen:
+    "The test split that a run drew from its file, at most `size` rows of it; `whole` is what `load_unseen` found in the same file."
+    rows = [Row(i, text, label, {}) for i, (text, label) in enumerate(zip(test["text"], test["label"], strict=True))]
+    drawn = draw(whole.origin, rows, size, 0, set())
+    _need(whole.origin, "test", len(rows), size)
+    taken = [row.number for row in _take(drawn, size, set())]
+    beside = {"in no split of the run": len(whole.frame) - len(test), "not drawn (--test-size)": len(test) - len(taken)}
+    dropped = whole.dropped | {reason: n for reason, n in beside.items() if n}
+    return replace(whole, frame=test.iloc[taken].reset_index(drop=True), dropped=dropped)
 
 # %% ../nbs/10_data.ipynb #c4181fe1
 def _noisy(text: str, rng: random.Random) -> str:

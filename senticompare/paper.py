@@ -16,7 +16,7 @@ from .data import markdown_text
 from .display import figure_text, heading
 from .plots import run_label, unsteady
 from .results import read_predictions, read_results
-from .sections import answer_text, board_name, chosen_row, not_measured
+from .sections import answer_text, board_name, not_measured, recommended
 
 # %% ../nbs/64_paper.ipynb #8179927c
 @dataclass
@@ -167,7 +167,7 @@ def _part(results: list[dict[str, Any]], predictions: dict[str, Any], rows: list
     ranked, plain = [by_id[r["run_id"]] for r in rows], {run_id: run_label(r) for r in rows for run_id in r["run_ids"]}
     names = {run_id: markdown_text(name) for run_id, name in plain.items()}
     same = [r for r in results if slug(r["spec"]["dataset"]) == slug(ranked[0]["spec"]["dataset"])]
-    chosen = by_id[chosen_row(rows, by_id, predictions)["run_id"]]
+    chosen = by_id[recommended(rows, predictions)[0]["run_id"]]
     sections = [
         ["## Recommendation", "", answer_text(rows, by_id, predictions)],
         _results(rows, by_id, names, s),

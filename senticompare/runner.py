@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RUN_OPTIONS', 'Reporter', 'ALLOCATOR', 'run_parameters', 'template', 'run_one', 'Event', 'set_threads', 'chains',
-           'check_writable', 'kill_children', 'run_plan', 'results_digest', 'summary_words', 'summarize']
+           'check_writable', 'run_plan', 'results_digest', 'summary_words', 'summarize']
 
 # %% ../nbs/70_runner.ipynb #95ae38c6
 import hashlib
@@ -25,7 +25,7 @@ from .config import training_hash, user_path, visible, write_text
 from .folders import working_folder
 from .pace import Clock, kept_times, seconds_left
 from .plan import Planned, check_ready, check_replaced, check_reports, make_plan, run_inputs  # noqa: F401
-from .processes import PROGRESS, Progress, kernel_manager, read_progress
+from .processes import PROGRESS, Progress, kernel_manager, kill_children, read_progress
 
 # %% ../nbs/70_runner.ipynb #fc0435ef
 RUN_OPTIONS: dict[str, Any] = {"reports_dir": None, "latency_budget_s": 2.0}
@@ -180,17 +180,6 @@ def check_writable(reports: str | Path) -> None:
         probe.unlink()
     except OSError as e:
         raise InputError(f"reports folder {reports} cannot be written: {e.strerror}; choose another with --reports") from None
-
-# %% ../nbs/70_runner.ipynb #cb907da3
-def kill_children() -> None:
-    "End every kernel and measuring process that this process started."
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
 
 # %% ../nbs/70_runner.ipynb #1924c985
 def run_plan(plan: Sequence[Planned], reports: str | Path, workers: int = 1, report: Reporter | None = None, replace: bool = False) -> list[dict[str, Any]]:

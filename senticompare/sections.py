@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WORK', 'LOOKED_FOR', 'board_name', 'of_each', 'page_links', 'ranking_table', 'linked', 'class_shares', 'classes_text',
-           'advice', 'chosen_row', 'answer_text', 'tested_pairs', 'datasets_text', 'mistakes_in', 'not_measured',
-           'cost_table', 'seeds_table', 'spread_table', 'failed_table', 'machine_table', 'budget_tables']
+           'recommended', 'answer_text', 'tested_pairs', 'datasets_text', 'mistakes_in', 'not_measured', 'cost_table',
+           'seeds_table', 'spread_table', 'failed_table', 'machine_table', 'budget_tables']
 
 # %% ../nbs/63_sections.ipynb #3935909f
 import html
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .compare import OverDatasets, by_budget, corrected, leaderboard, why_metric
+from .compare import OverDatasets, by_budget, corrected, leaderboard
 from .config import METHODS
 from .data import markdown_text
 from .display import FACTS, Link, cell_text, figure_text, heading, holds_something
-from .plots import label_among, run_label
-from .recommend import Recommendation, answer, recommend
+from .plots import label_among
+from .recommend import answer, choose
 from .results import files_of
 from .significance import STATISTICS
 
@@ -89,26 +89,20 @@ def class_shares(result: dict[str, Any], predictions: pd.DataFrame) -> dict[str,
 
 
 def classes_text(result: dict[str, Any], predictions: pd.DataFrame) -> str:
-    "A sentence on the classes of the test set, and on what always predicting the most frequent one would get right."
+    "A sentence on the classes of the test set."
     shares = class_shares(result, predictions)
     if not shares:
         return ""
     names = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
-    first, share = next(iter(shares.items()))
-    return f"The {len(predictions):,} test texts: {names}. Always predicting {first!r} would be right for {100 * share:.0f} % of them."
+    return f"The {len(predictions):,} test texts: {names}."
 
 # %% ../nbs/63_sections.ipynb #8ebcfdcb
-def advice(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> Recommendation | None:
-    "The recommendation for a board, without limits, by the metric it is ranked by; None for a metric without a paired test."
-    if rows[0]["metric"] not in STATISTICS:
-        return None
-    return recommend([results[run_id] for r in rows for run_id in r["run_ids"]], predictions, {}, rows[0]["metric"])
-
-
-def chosen_row(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> dict[str, Any]:
-    "The row of the recommended run; the first where none is recommended."
-    chosen = advice(rows, results, predictions)
-    return next((r for r in rows if chosen and chosen.run_id in r["run_ids"]), rows[0])
+def recommended(rows: Sequence[dict[str, Any]], predictions: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    "The row that a board's page shows closely, and what it is: the recommended run, or the best so far where nothing is worth shipping."
+    candidates = [r for r in rows if not r["floor"]]
+    if above := [r for r in candidates if r["above_floor"]]:
+        return choose(rows, above, corrected(rows, predictions)).row, "The recommended run"
+    return (candidates or list(rows))[0], "The best so far"
 
 
 def _classes(row: dict[str, Any], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> str:
@@ -117,16 +111,8 @@ def _classes(row: dict[str, Any], results: dict[str, dict[str, Any]], prediction
 
 def answer_text(rows: Sequence[dict[str, Any]], results: dict[str, dict[str, Any]], predictions: dict[str, Any]) -> str:
     "What to ship and how sure that is, as Markdown: a sentence in bold and a list of short ones."
-    chosen, metric = advice(rows, results, predictions), heading(rows[0]["metric"])
-    if chosen is None:
-        first = f"Ranked by {metric}, for which there is no paired test: the order is that of the point estimates, and nothing is recommended."
-    elif chosen.run_id:
-        first = f"Ship {run_label(chosen_row(rows, results, predictions))}: {chosen.why}."
-    else:
-        first = f"Nothing is recommended: {chosen.why}."
-    others = answer(rows, predictions) if chosen else []
-    first, others = (others[0].rstrip("."), others[1:]) if others[:1] and others[0].startswith(("Ship ", "Nothing", "No run")) else (first, others)
-    lines = [line for line in (why_metric(rows), *others, _classes(rows[0], results, predictions)) if line]
+    first, *others = answer(rows, predictions)
+    lines = [line for line in (*others, _classes(rows[0], results, predictions)) if line]
     return "\n".join([f"**{markdown_text(first)}**", "", *(f"- {markdown_text(line)}" for line in lines)])
 
 # %% ../nbs/63_sections.ipynb #de74964b
