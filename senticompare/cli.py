@@ -1148,9 +1148,9 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
     "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
-    from senticompare.sections import boards_of
+    from senticompare.compare import group_rows
 
-    for number, rows in enumerate(boards_of(board), 1):
+    for number, rows in enumerate(group_rows(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
