@@ -24,7 +24,7 @@ from .compare import OverDatasets, by_budget, corrected, leaderboard
 from .config import METHODS
 from .data import markdown_text
 from .display import FACTS, Link, cell_text, figure_text, heading, holds_something
-from .plots import label_among, run_label
+from .plots import label_among
 from .recommend import Recommendation, answer, recommend
 from .results import files_of
 from .significance import STATISTICS
@@ -95,7 +95,8 @@ def linked(row: dict[str, Any], links: dict[str, str], several: bool = False) ->
 # %% ../nbs/63_sections.ipynb #26b6c982
 def class_shares(result: dict[str, Any]) -> dict[str, float]:
     "Share of the test texts of each class, the most frequent first; empty where a result does not tell."
-    balance = (result["data"].get("balance") or {}).get("test") or {}
+    test = balance.get("test") if isinstance(balance := result["data"].get("balance"), dict) else None
+    balance = {name: n for name, n in test.items() if isinstance(n, (int, float)) and n >= 0} if isinstance(test, dict) else {}
     total = sum(balance.values())
     return dict(sorted(((name, n / total) for name, n in balance.items()), key=lambda pair: -pair[1])) if total else {}
 
