@@ -125,5 +125,5 @@ def test_several_datasets_stay_apart_and_are_compared_by_mean_ranks(tmp_path):
     assert len({r["test_set"] for r in board}) == 2 and sum(r["rank"] == 1 for r in board) == 2
     page = (tmp_path / "summary.html").read_text(encoding="utf-8")
     common = set.intersection(*({r["run_id"].rsplit("--", 2)[0] for r in read(folder)[2] if r["rank"]} for folder in suites))
-    shown = set(re.findall(r"<td>([^<]+)</td>\s*<td>\d+\.\d\d</td>\s*<td>0\.\d{3}</td>\s*<td>0\.\d{3}</td>", page))
+    shown = set(re.findall(r"<td[^>]*>([^<]+)</td>\s*<td[^>]*>\d+\.\d\d</td>\s*<td[^>]*>0\.\d{3}</td>\s*<td[^>]*>0\.\d{3}</td>", page))
     assert shown == {c.replace("--", " ") for c in common} and "Bayesian signed-rank" in page
