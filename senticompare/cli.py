@@ -182,7 +182,7 @@ def ranking_notes(board: Sequence[dict[str, Any]]) -> list[str]:
 
     said = [why_metric(board), *why_apart(board)]
     if any(r["tie_group"] for r in board):
-        said.append("One tie group: cannot be told from its best on this test set. Plausible ranks: those taken in 95 % of resampled test sets.")
+        said.append("A tie group holds what cannot be told from its best on this test set; plausible ranks are those taken in 95 % of resampled test sets.")
     return [s for s in (*said, unsteady(board)) if s]
 
 # %% ../nbs/72_cli.ipynb #33029ecb
