@@ -5,18 +5,20 @@
 # %% auto #0
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Separator', 'Encoding', 'Stars', 'SkipBad', 'Reports',
            'TrainSize', 'ValSize', 'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings',
-           'Checkpoint', 'app', 'KeepIn', 'FORMATS', 'print_rows', 'ranking_rows', 'models', 'datasets', 'inspect',
-           'methods', 'suites', 'run_suite', 'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict',
-           'export', 'runtimes', 'generation', 'dashboard', 'compare', 'recommend', 'prices', 'report', 'run_command',
-           'main']
+           'Checkpoint', 'app', 'EACH_S', 'Replace', 'KeepIn', 'FORMATS', 'LONGEST_LINE', 'LONGEST_WORD', 'print_rows',
+           'ranking_rows', 'models', 'datasets', 'inspect', 'methods', 'suites', 'run_suite', 'quickstart', 'benchmark',
+           'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'generation', 'dashboard', 'compare',
+           'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
+import builtins
 import gc
-import io
 import json
 import logging
 import os
 import re
+import shlex
+import signal
 import sys
 import time
 import warnings
@@ -35,6 +37,7 @@ from senticompare.config import (
     InputError,
     RunSpec,
     Suite,
+    bundled,
     check_used,
     expand,
     home,
@@ -46,7 +49,9 @@ from senticompare.config import (
     slug,
     suite_names,
     threads_asked,
+    visible,
 )
+from .processes import open_streams, start_in_utf8
 
 # %% ../nbs/72_cli.ipynb #27caf6e4
 Dataset = Annotated[str, typer.Option(help="Registry name, file (CSV, TSV, JSONL, Parquet) or folder.")]
@@ -120,8 +125,6 @@ def _settings(given: list[str] | None, others: Collection[str] = ()) -> dict[str
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
-    from senticompare.data import visible
-
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(visible(value))
@@ -133,10 +136,9 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str
         print(json.dumps(rows, indent=1, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
         return
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*map(escape, rows[0] if rows else []), title=escape(title) or None, title_justify="left", header_style="bold")
+    table = Table(*map(_cell, rows[0] if rows else []), title=_cell(title) or None, title_justify="left", header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
@@ -174,14 +176,13 @@ def models(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    "Models of the registry (a folder or a Hub id works as well)."
-    from senticompare.models import model_rows
+    "Models of the registry, and whether their weights are on this machine (a folder or a Hub id works as well)."
+    from senticompare.footprint import fitting_methods, weights_place
+    from senticompare.models import MODELS, model_rows
 
-    rows = model_rows()
-    short = ["alias", "hub_id", "licence", "gated", "parameters", "context_length", "kind", *(["fits_here"] if fits else [])]
+    rows = [{**r, "weights": weights_place(MODELS[r["alias"]]) or "not here"} for r in model_rows()]
+    short = ["alias", "hub_id", "licence", "gated", "parameters", "context_length", "kind", "weights", *(["fits_here"] if fits else [])]
     if fits:
-        from senticompare.footprint import fitting_methods
-
         rows = [{**r, "fits_here": "all" if r["kind"] == "baseline" else ", ".join(fitting_methods(r["alias"]))} for r in rows]
     print_rows(rows if as_json else [{k: r[k] for k in short} for r in rows], as_json)
 
@@ -264,35 +265,131 @@ def methods(as_json: AsJson = False) -> None:
 # %% ../nbs/72_cli.ipynb #807d3221
 @app.command()
 def suites(as_json: AsJson = False) -> None:
-    "Suites that ship with the package."
+    "Suites that ship with the package, and where the notebook of a single run is."
+    from senticompare.plan import without_repeats
+
     loaded = [load_suite(n) for n in suite_names()]
-    print_rows([{"suite": s.name, "runs": len(s.specs), "title": s.title} for s in loaded], as_json)
+    print_rows([{"suite": s.name, "runs": len(without_repeats(s.specs)[0]), "title": s.title} for s in loaded], as_json)
+    if not as_json:
+        print(f"One run alone: papermill {shlex.quote(str(bundled('nbs') / '50_run.ipynb'))} out.ipynb -p model tfidf -p method baseline")
+        print("Its defaults are a smoke run (60 training rows, one epoch): for all rows add -p train_size None -p val_size None -p test_size None.")
 
 # %% ../nbs/72_cli.ipynb #cdd790c5
+def _duration(seconds: float) -> str:
+    "A time in the unit that suits it: seconds, minutes, hours."
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5700 else f"{seconds / 3600:.1f} h"
+
+
+def _outcome(event: Any) -> str:
+    "How a run ended, in a few words."
+    result, accuracy = event.result, event.result["quality"]["accuracy"]
+    text = visible(result["error"]) if result["error"] or accuracy is None else f"accuracy {accuracy:.3f}"
+    kept = "; the earlier result is kept" if result["status"] == "failed" and event.planned.replaces else ""
+    return f"{result['status']}, {_short(text, 300)}{kept}, {_duration(event.seconds)}"
+
+
+def _left(event: Any) -> str:
+    return f" (about {_duration(event.left_s)} left)" if event.left_s else ""
+
+# %% ../nbs/72_cli.ipynb #eb3a616a
+EACH_S = 30  # seconds between two lines about one run at work
+
+
+class _Lines:
+    "Reports a plan line by line."
+
+    def __init__(self, console: Any) -> None:
+        self.console, self.numbers, self.told = console, dict[str, int](), dict[str, float]()
+
+    def __call__(self, event: Any) -> None:
+        run, now = event.planned.run_id, time.monotonic()
+        if event.kind == "inside" and now - self.told.get(run, now) < EACH_S:
+            return
+        self.told[run] = now
+        number = self.numbers.setdefault(run, len(self.numbers) + 1)
+        at_work = f"{event.progress or 'at work'}, {_duration(event.seconds)} so far"
+        words = {"started": "started", "inside": at_work, "finished": _outcome(event) if event.result else ""}[event.kind]
+        self.console.print(f"[{number}/{event.total}] {run}: {words}{_left(event)}", markup=False, highlight=False, soft_wrap=True)
+
+# %% ../nbs/72_cli.ipynb #05d9c571
+class _Bars:
+    "Reports a plan on a terminal: a bar for the whole, one for each run at work, and a line for each that is done."
+
+    def __init__(self, bars: Any, total: int) -> None:
+        self.bars, self.whole, self.runs, self.lines = bars, bars.add_task("runs", total=total, words=f"0 of {total}"), dict[str, Any](), _Lines(bars.console)
+
+    def __call__(self, event: Any) -> None:
+        run = event.planned.run_id
+        if event.kind == "started":
+            self.lines.numbers.setdefault(run, len(self.lines.numbers) + 1)
+            self.runs[run] = self.bars.add_task(run, total=None, words="starts")
+        elif event.kind == "finished":
+            self.bars.remove_task(self.runs.pop(run))
+            self.lines(event)
+        elif event.progress:
+            self.bars.update(self.runs[run], completed=event.progress.done or 0, total=event.progress.of, words=str(event.progress))
+        self.bars.update(self.whole, completed=event.done, words=f"{event.done} of {event.total}{_left(event)}")
+
+# %% ../nbs/72_cli.ipynb #3f9055bc
 @contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    "A reporter for the runner: a bar on a terminal, a line per run elsewhere."
+    "A reporter for the runner: bars on a terminal, lines elsewhere."
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-    started = time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("runs", total=total)
-
-        def report(planned: Any, result: dict[str, Any], done: int, of: int) -> None:
-            accuracy = result["quality"]["accuracy"]
-            text = str(result["error"]) if result["error"] or accuracy is None else f"accuracy {accuracy:.3f}"
-            left = (time.monotonic() - started) / done * (of - done)
-            console.print(f"[{done}/{of}] {planned.run_id}: {result['status']}, {text} (about {left:,.0f} s left)", markup=False, highlight=False)
-            bar.advance(task)
-
-        yield report
+    if not console.is_terminal or not total:
+        yield _Lines(console)
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TextColumn("{task.fields[words]}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        yield _Bars(bars, total)
 
 # %% ../nbs/72_cli.ipynb #2a40bf1a
-def _print_plan(plan: Sequence[Any], as_json: bool = False) -> None:
-    print_rows([{"run": p.run_id, "state": p.state, "would reuse": ", ".join(p.reuses) or None} for p in plan], as_json)
+def _plan_row(planned: Any) -> dict[str, Any]:
+    "A run of the plan as a row: where it stands, and what it would reuse."
+    from senticompare.footprint import weights_place
+    from senticompare.models import find_model
+    from senticompare.plan import stored_embeddings, what_lacks
+
+    if planned.state == "finished":
+        return {"run": planned.run_id, "state": "finished", "would reuse": None}
+    lacks, reuses = what_lacks(planned.spec)[0], list(planned.reuses)
+    if not lacks and planned.spec.method == "frozen" and weights_place(find_model(planned.spec.model)):
+        there, of = stored_embeddings(planned.spec)
+        reuses += [f"stored embeddings of {there:,} of {of:,} texts"] if there else []
+    state = lacks or (f"replaces: {planned.replaces}" if planned.replaces else planned.state)
+    return {"run": planned.run_id, "state": state, "would reuse": ", ".join(reuses) or None}
+
+# %% ../nbs/72_cli.ipynb #93243076
+def _print_data(plan: Sequence[Any]) -> None:
+    "The rows that the runs of a plan read, by dataset: sizes, shares of the classes, duplicates, and what was left out and why."
+    from senticompare.audit import audit_frame
+    from senticompare.data import load_splits
+    from senticompare.plan import data_settings
+
+    for spec in dict.fromkeys(data_settings(p.spec) for p in plan):
+        splits = load_splits(spec)
+        rows = []
+        for part, frame in splits.parts().items():
+            found = audit_frame(frame, splits.classes, None, 0)
+            shares = {f"{name} %": f"{100 * share:.1f}" for name, share in found["balance"].items()}
+            rows.append({"part": part, "rows": found["rows"], **shares, "duplicates": found["exact_duplicates"], "two labels": found["conflicting_labels"]})
+        print_rows(rows, title=f"{spec.dataset}: the rows read")
+        print(f"Left out: {', '.join(f'{n:,} × {visible(reason)}' for reason, n in splits.dropped.items()) or 'nothing'}.")
+
+# %% ../nbs/72_cli.ipynb #3b51d935
+def _print_plan(plan: Sequence[Any], folder: Path) -> None:
+    "The plan and its data; InputError where a run cannot start here."
+    from senticompare.plan import check_ready
+
+    print_rows([_plan_row(p) for p in plan])
+    _print_data(plan)
+    if any(p.replaces for p in plan):
+        print(f"note: without --replace nothing of this would be run, because finished results in {folder} would be replaced", file=sys.stderr)
+    check_ready(plan)
 
 # %% ../nbs/72_cli.ipynb #67c6386c
 def _tracked(report: Any, tracker: str | None, folder: Path) -> Any:
@@ -301,74 +398,137 @@ def _tracked(report: Any, tracker: str | None, folder: Path) -> Any:
         return report
     from senticompare.tracking import track
 
-    def both(planned: Any, result: dict[str, Any], done: int, of: int) -> None:
-        if trouble := track(tracker, folder, result):
-            print(f"warning: {trouble}", file=sys.stderr)
-        report(planned, result, done, of)
+    def both(event: Any) -> None:
+        if event.result and (trouble := track(tracker, folder, event.result)):
+            print(f"warning: {visible(trouble)}", file=sys.stderr)
+        report(event)
 
     return both
 
 # %% ../nbs/72_cli.ipynb #458c6e0a
-def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None) -> int:
+def run_suite(suite: Suite, reports: Path, workers: int = 1, dry_run: bool = False, tracker: str | None = None, replace_old: bool = False) -> int:
     "Carry out a suite and its summary, print the ranking; returns the exit status."
-    from senticompare.cost import load_prices
-    from senticompare.runner import check_reports, check_writable, make_plan, run_plan, summarize
+    from senticompare.runner import run_plan, summarize
 
     folder = reports / suite.name
-    plan = make_plan(suite.specs, folder)
-    check_reports(plan, folder)
-    load_prices({})  # a wrong prices.yaml is told now, not by every run
+    plan = _planned(suite, folder)
     if dry_run:
-        _print_plan(plan)
+        _print_plan(plan, folder)
         return 0
-    check_writable(folder)
     todo = sum(p.state != "finished" for p in plan)
-    print(f"{suite.name}: {len(plan)} runs, {len(plan) - todo} finished already; reports in {folder}", file=sys.stderr)
+    _check_start(plan, folder, replace_old)
+    print(f"{visible(suite.name)}: {len(plan)} runs, {len(plan) - todo} finished already; reports in {visible(folder)}", file=sys.stderr)
     os.environ.setdefault("SENTICOMPARE_COMMAND", " ".join(["senticompare", *sys.argv[1:]]))
     with _progress(todo) as report:
-        run_plan(plan, folder, workers, _tracked(report, tracker, folder))
+        done = run_plan(plan, folder, workers, _tracked(report, tracker, folder), replace_old)
     board = summarize(folder, suite.title, suite.note, claims=suite.claims)
     print_rows(ranking_rows(board), title=suite.title)
-    print(f"Runs of one tie group cannot be told from its best on this test set. Open {folder / 'summary.html'}")
-    mine = {p.run_id for p in plan}
-    return int(any(r["status"] != "completed" for r in board if r["run_id"] in mine))
+    _say_next(board, folder)
+    return _status(plan, done, folder)
+
+# %% ../nbs/72_cli.ipynb #39f88058
+def _planned(suite: Suite, folder: Path) -> list[Any]:
+    "The plan of a suite: no run twice that cannot come out otherwise, nothing wrong with its data, the folder or the prices."
+    from senticompare.cost import load_prices
+    from senticompare.plan import check_reports, make_plan, without_repeats
+
+    specs, notes = without_repeats(suite.specs)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    plan = make_plan(specs, folder)
+    check_reports(plan, folder)
+    load_prices({})  # a wrong prices.yaml is told now, not by every run
+    return plan
+
+
+def _check_start(plan: Sequence[Any], folder: Path, replace_old: bool) -> None:
+    "InputError where the plan would lose finished results unasked, lacks something, or cannot be written."
+    from senticompare.plan import check_ready, check_replaced
+    from senticompare.runner import check_writable
+
+    if not replace_old:
+        check_replaced(plan, folder)
+    check_ready(plan)
+    check_writable(folder)
+
+# %% ../nbs/72_cli.ipynb #7a30a644
+def _say_next(board: Sequence[dict[str, Any]], folder: Path) -> None:
+    "What to know of a ranking, and what to do with it."
+    print(f"Runs of one tie group cannot be told from its best on this test set. Open {visible(folder / 'summary.html')}")
+    several = " --dataset NAME" if len({r["dataset"] for r in board}) > 1 else ""
+    print(f"Next: senticompare recommend --reports {visible(shlex.quote(str(folder)))}{several}")
+    _warn_of_timings(board)
+
+
+def _status(plan: Sequence[Any], done: Sequence[dict[str, Any]], folder: Path) -> int:
+    "0 when every run of the plan is completed, 1 otherwise."
+    from senticompare.results import read_result
+
+    states = {p.run_id: (read_result(folder / f"{p.run_id}.json") or {}).get("status") for p in plan if p.state == "finished"}
+    states |= {r["run_id"]: r["status"] for r in done}
+    return int(any(state != "completed" for state in states.values()))
 
 # %% ../nbs/72_cli.ipynb #fd712495
+Replace = Annotated[bool, typer.Option("--replace", help="Finished results that were made with other settings may be replaced.")]
+
+
 @app.command()
-def quickstart(reports: Reports = Path("reports"), workers: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def quickstart(reports: Reports = Path("reports"), workers: Annotated[int, typer.Option(min=1)] = 1, replace_old: Replace = False) -> None:
     "Compare eight classifiers on the bundled reviews, offline."
-    raise typer.Exit(run_suite(load_suite("quickstart"), reports, workers))
+    raise typer.Exit(run_suite(load_suite("quickstart"), reports, workers, replace_old=replace_old))
 
 # %% ../nbs/72_cli.ipynb #f4ecb06b
-def _matrix(models: str, methods: str, heads: str | None, seeds: str, dataset: str, common: dict[str, Any]) -> Suite:
+def _listed(option: str, text: str, known: Collection[str] | None = None) -> list[str]:
+    "The names of a comma-separated list; InputError for an empty or an unknown one."
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not name:
+            raise InputError(f"option --{option}: {text!r} holds an empty name")
+        if known is not None and name not in known:
+            raise InputError(f"option --{option}: unknown {option.removesuffix('s')} {name!r}{nearest(name, known)}")
+    return names
+
+
+def _check_models(models: Sequence[str], methods: Sequence[str], real: Sequence[str]) -> None:
+    "InputError where the models and the methods that were named do not go together."
+    if methods == ["baseline"] and real:
+        raise InputError(f"option --models: method baseline goes with {' and '.join(_BASELINES)}; leave {', '.join(real)} out, or name another method")
+    if not real and methods != ["baseline"]:
+        tuned = ", ".join(m for m in methods if m != "baseline")
+        raise InputError(f"option --models: {', '.join(models)} goes with method baseline (and is run beside the models anyway); name a model for {tuned}")
+
+# %% ../nbs/72_cli.ipynb #7fa6fb13
+_BASELINES = ("majority", "tfidf")
+
+# %% ../nbs/72_cli.ipynb #77cc7f83
+def _matrix(models: str | None, methods: str, heads: str | None, seeds: str, dataset: str, common: dict[str, Any]) -> Suite:
     "A suite out of the command line's lists; the classical baselines stand beside the models, always."
     if not re.fullmatch(r" *\d{1,10} *(, *\d{1,10} *)*", seeds, re.ASCII):
         raise InputError(f"option --seeds: {seeds!r} is not a list of whole numbers like 1,2,3")
-    numbers = [int(s) for s in seeds.split(",")]
-    base = {**common, "dataset": dataset, "seed": list(dict.fromkeys(numbers))}
-    known = {h for m in METHODS.values() for h in m.heads}
-    for head in heads.split(",") if heads is not None else ():
-        if head not in known:
-            raise InputError(f"option --heads: unknown head {head!r}{nearest(head, known)}")
-        if not any(head in METHODS[m].heads for m in methods.split(",") if m in METHODS):
-            raise InputError(f"option --heads: {head!r} goes with none of the methods {methods}; leave it out")
-    for model in models.split(","):
-        if not model.strip():
-            raise InputError(f"option --models: {models!r} holds an empty name")
-    words = [h for h in METHODS["baseline"].heads if not heads or h in heads.split(",")] or list(METHODS["baseline"].heads)
-    once = {"method": "baseline", "seed": numbers[0]}  # the baselines have no luck in them
-    runs: list[dict[str, Any]] = [{"model": "majority", **once}, {"model": "tfidf", "head": words, **once}]
-    for method in methods.split(","):
-        if method not in METHODS:
-            raise InputError(f"option --methods: unknown method {method!r}{nearest(method, METHODS)}")
-        chosen = heads.split(",") if heads else list(METHODS[method].heads)
-        real = [m for m in models.split(",") if m not in ("majority", "tfidf")]
-        runs += (
-            [{"model": real, "method": method, "head": [h for h in chosen if h in METHODS[method].heads] or chosen}] if method != "baseline" and real else []
-        )
+    ways = _listed("methods", methods, METHODS)
+    chosen = _heads(heads, ways)
+    named = _listed("models", models if models is not None else ",".join(_BASELINES if ways == ["baseline"] else _DEFAULT))
+    real = [m for m in named if m not in _BASELINES]
+    _check_models(named, ways, real)
+    numbers = list(dict.fromkeys(int(s) for s in seeds.split(",")))
+    base, once = {**common, "dataset": dataset, "seed": numbers}, {"method": "baseline", "seed": numbers[0]}
+    runs = [{"model": m, "head": ["majority"] if m == "majority" else chosen["baseline"], **once} for m in _BASELINES if real or m in named]
+    runs += [{"model": real, "method": way, "head": chosen[way]} for way in ways if way != "baseline"]
     specs = expand(runs, base)
     check_used(specs, common)
     return Suite(slug(dataset), slug(dataset), specs)
+
+# %% ../nbs/72_cli.ipynb #0bd346fc
+def _heads(heads: str | None, methods: Sequence[str]) -> dict[str, list[str]]:
+    "Heads by method: those that were asked for, where a method has them, else all of its own."
+    asked = _listed("heads", heads, {h for m in METHODS.values() for h in m.heads}) if heads is not None else []
+    for head in asked:
+        if not any(head in METHODS[m].heads for m in methods):
+            raise InputError(f"option --heads: {head!r} goes with none of the methods {', '.join(methods)}; leave it out")
+    return {name: [h for h in asked if h in m.heads] or (list(m.heads) if name == "baseline" or not asked else asked) for name, m in METHODS.items()}
+
+
+_DEFAULT = ("all-MiniLM-L6-v2",)
 
 # %% ../nbs/72_cli.ipynb #89fa048a
 @app.command()
@@ -387,7 +547,8 @@ def benchmark(
     max_length: MaxLength = None, epochs: Epochs = None, batch_size: BatchSize = None, learning_rate: Rate = None,
     tune: Tune = None, settings: Settings = None,
     track: Annotated[str | None, typer.Option(help="Also write finished runs to mlflow or tensorboard (extra 'track').")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what each would reuse; run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, what each would reuse or replace, and the rows; run nothing.")] = False,
+    replace_old: Replace = False,
 ) -> None:  # fmt: skip
     "Run a matrix of models, methods and seeds through papermill, skip what is finished, then summarise."
     if engine != "local":
@@ -403,12 +564,10 @@ def benchmark(
     lists = {k: v for k, v in {"models": models, "methods": methods, "heads": heads, "seeds": seeds}.items() if v is not None}
     if suite is not None and lists:
         raise InputError(f"option --{next(iter(lists))}: a suite states its own; leave it out, or leave out --suite")
-    if models is not None and (methods or "") == "baseline":
-        raise InputError("option --models: method baseline uses none; leave it out")
     own = "reviews" if dataset is None else dataset
-    matrix: dict[str, Any] = {"models": "all-MiniLM-L6-v2", "methods": "frozen", "heads": None, "seeds": "1", **lists}
+    matrix: dict[str, Any] = {"models": None, "methods": "frozen", "heads": None, "seeds": "1", **lists}
     chosen = _with(load_suite(suite), dataset, given) if suite is not None else _matrix(**matrix, dataset=own, common=given)
-    raise typer.Exit(run_suite(chosen, reports, workers, dry_run, track))
+    raise typer.Exit(run_suite(chosen, reports, workers, dry_run, track, replace_old))
 
 # %% ../nbs/72_cli.ipynb #147faebb
 def _with(suite: Suite, dataset: str | None, given: dict[str, Any]) -> Suite:
@@ -811,55 +970,48 @@ def generation(
         _keep(reports, model, "generation", {"new_tokens": new_tokens}, rows)
 
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
-def _check_port(host: str, port: int) -> None:
-    "InputError unless the port can be listened on."
+def _free_port(host: str, port: int) -> int:
+    "The port, or a free one for 0; InputError unless it can be listened on."
     import socket
 
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((host, port))
-        except (OSError, OverflowError) as e:
-            reason = getattr(e, "strerror", None) or "not a port number"
-            raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(place)
+            return int(s.getsockname()[1])
+    except (OSError, OverflowError) as e:
+        reason = getattr(e, "strerror", None) or "not a port number"
+        raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
 
 # %% ../nbs/72_cli.ipynb #a63866c0
-def _until_stopped(command: list[str], environment: dict[str, str]) -> int:
-    "Exit status of a server; Ctrl-C or a termination signal ends it, and it never outlives this process's own end."
-    import signal
-    from subprocess import Popen
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    with Popen(command, env=environment) as server:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:  # the usual way to end it
-            server.terminate()
-            return 0
+def _leave_working_folder() -> None:
+    "Import from the installation only, and the package itself from where it is."
+    here = Path.cwd()
+    sys.path[:] = [p for p in sys.path if p and Path(p).resolve() != here]
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 @app.command()
 def dashboard(
-    reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page.")] = 8866,
+    reports: Reports = Path("reports"), port: Annotated[int, typer.Option(help="Port of the web page; 0: any that is free.")] = 8866,
     host: Annotated[str, typer.Option(help="Address to listen on; the default is reached from this machine only.")] = "127.0.0.1",
 ) -> None:  # fmt: skip
-    "Serve the dashboard of a reports folder as a web page (Voilà)."
+    "Serve the dashboard of a reports folder as a web page (Voilà), to whoever has the address that is printed."
     from importlib.util import find_spec
 
+    from senticompare.config import visible
     from senticompare.dashboard import load_suite as load_reports
-    from senticompare.runner import template
+    from senticompare.dashboard import suite_title
 
-    load_reports(reports)
-    if find_spec("voila") is None:
+    title = suite_title(load_reports(reports))
+    _leave_working_folder()
+    if any(find_spec(name) is None for name in ("voila", "ipywidgets", "anywidget")):
         raise InputError("the dashboard needs Voilà: install the extra 'lab' (pip install 'senticompare[lab]')")
-    _check_port(host, port)
-    print(f"The dashboard of {reports} is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
-    options = [f"--port={port}", f"--Voila.ip={host}", "--no-browser", "--Application.log_level=WARN"]
-    environment = {**os.environ, "SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd())}
-    raise typer.Exit(_until_stopped([sys.executable, "-m", "voila", str(template("56_dashboard")), *options], environment))
+    port = _free_port(host, port)
+    from senticompare.dashboard_server import serve
+
+    serve(reports, title, host, port, lambda url: print(f"The dashboard of {visible(reports)} is at {url} (Ctrl-C ends it).", flush=True))
 
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()
@@ -967,11 +1119,11 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
-    "Write the charts of every test set of a board as pictures."
+    "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
+    from senticompare.sections import boards_of
 
-    for number, key in enumerate(dict.fromkeys(r["test_set"] for r in board if r["rank"]), 1):
-        rows = [r for r in board if r["test_set"] == key]
+    for number, rows in enumerate(boards_of(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
@@ -982,41 +1134,85 @@ def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -
 def report(
     reports: Reports = Path("reports"), format: Annotated[str, typer.Option(help="json, csv, md, html, paper or all.")] = "all",
     images: Annotated[str | None, typer.Option(help="Also the charts as png, svg or pdf (needs Chromium and the extra 'images').")] = None,
+    metric: Annotated[str | None, typer.Option(help="Rank by accuracy, f1_macro, mcc, … (default: what fits the classes).")] = None,
 ) -> None:  # fmt: skip
-    "Export the leaderboard beside the results."
-    from senticompare.runner import summarize, summary_words
-
+    "Export the leaderboard beside the results: a summary, a page for each run, tables, a short paper."
     if format not in FORMATS:
         raise InputError(f"option --format: unknown format {format!r}{nearest(format, FORMATS)}")
     if images is not None and images not in (known := ("png", "svg", "pdf")):
         raise InputError(f"option --images: unknown format {images!r}{nearest(images, known)}")
-    board = summarize(reports, **summary_words(reports))
-    for path in _write_images(reports, board, images) if images else ():
+    _check_metric(metric)
+    for path in _written_reports(reports, format, images, metric):
         print(path)
+
+# %% ../nbs/72_cli.ipynb #4872fa52
+def _check_metric(metric: str | None) -> None:
+    "InputError for a metric that nothing can be ranked by."
+    from senticompare.compare import METRICS
+
+    if metric is not None and metric not in METRICS:
+        raise InputError(f"option --metric: unknown metric {metric!r}{nearest(metric, METRICS)}")
+
+
+def _written_reports(reports: Path, format: str, images: str | None, metric: str | None) -> Iterator[str]:
+    "Write the reports of a folder; yields what was written."
+    from senticompare.compare import write_markdown
+    from senticompare.paper import write_paper
+    from senticompare.pages import run_pages
+    from senticompare.runner import summarize, summary_words
+
+    words = summary_words(reports)
+    board = summarize(reports, **words, metric=metric)
+    yield from map(str, _write_images(reports, board, images) if images else ())
     if format in ("md", "all"):
-        from senticompare.compare import write_markdown
-
-        write_markdown(reports, ranking_rows(board))
+        write_markdown(reports, ranking_rows(board, metric))
     if format in ("paper", "all"):
-        from senticompare.paper import write_paper
-
-        write_paper(reports, f"Ways to classify sentiment: {reports.resolve().name}")
+        write_paper(reports, words["title"], metric)
     names = {"json": "leaderboard.json", "csv": "leaderboard.csv", "md": "leaderboard.md", "html": "summary.html", "paper": "paper.md"}
-    for name in names.values() if format == "all" else [names[format]]:
-        print(reports / name)
+    yield from (str(reports / name) for name in (names.values() if format == "all" else [names[format]]))
+    if format in ("html", "all") and (pages := run_pages(reports)):
+        yield str(pages[0]) if len(pages) == 1 else f"{pages[0]} and {len(pages) - 1} more, a page for each run"
 
 # %% ../nbs/72_cli.ipynb #392c8526
+LONGEST_LINE, LONGEST_WORD = 500, 160  # letters of an error
+
+
+def _short(text: str, most: int = LONGEST_LINE) -> str:
+    "A line without the middle of its overlong words, and without its own middle where it is still longer than `most`."
+    cut = lambda part, size: part if len(part) <= size else f"{part[: size // 2]}…{part[len(part) - size // 2 :]}"  # noqa: E731
+    return str(cut(" ".join(cut(word, LONGEST_WORD) for word in text.split(" ")), most))
+
+
 def _fail(message: str, status: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {_short(visible(message))}", file=sys.stderr)
     return status
 
 
 def _interrupted() -> int:
-    from senticompare.runner import kill_children
+    from senticompare.processes import kill_children
 
     kill_children()
     goes_on = "with --resume the same command goes on" if "train" in sys.argv[1:3] else "finished runs are kept, the same command goes on"
     return _fail(f"interrupted; {goes_on} from there", 130)
+
+# %% ../nbs/72_cli.ipynb #f7ac8905
+def _other_error(e: BaseException) -> tuple[str, int]:
+    "The line and the exit status for an error that nobody expected; a kernel's error counts as what it was there."
+    name, text = getattr(e, "ename", type(e).__name__), str(getattr(e, "evalue", e))
+    line = next((part for part in text.splitlines() if part.strip()), "no message")
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, OSError):
+        return line, 2
+    if name == "InputError":
+        return line, 2
+    if name in ("MemoryError", "ImportError", "ModuleNotFoundError"):
+        return f"{name}: {line}; is there enough memory (ulimit -v) and room for open files (ulimit -n), and is everything installed?", 2
+    return f"{name}: {line}; this was not expected: 'senticompare --verbose …' tells where it happened, please report it", 1
+
+
+def _usage_error(e: Any) -> str:
+    where = e.ctx.command_path if getattr(e, "ctx", None) else "senticompare"
+    return f"{e.format_message() or 'give a command'}; see '{where} --help'"
 
 # %% ../nbs/72_cli.ipynb #e1eb458f
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -1029,32 +1225,45 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(e), 2)
     except KeyboardInterrupt:
         return _interrupted()
-    except OSError as e:
-        if _state["verbose"]:
-            raise
-        return _fail(f"{e.filename or 'file system'}: {e.strerror or e}", 2)
     except Exception as e:
-        if type(e).__name__ in ("Abort", "Exit"):
-            status = int(getattr(e, "exit_code", 130 if type(e).__name__ == "Abort" else 0))
-            return _interrupted() if status == 130 else status
-        if hasattr(e, "format_message"):  # click's own usage errors
-            return _fail(f"{e.format_message() or 'give a command'}; see 'senticompare --help'", 2)
-        raise
+        return _failed(e)
+
+# %% ../nbs/72_cli.ipynb #a1a1152a
+def _failed(e: Exception) -> int:
+    "Exit status for an exception, told in one line; with --verbose it is raised again."
+    if _state.get("interrupted"):  # a library that was just being imported makes an ImportError of it
+        return _interrupted()
+    if type(e).__name__ in ("Abort", "Exit"):
+        status = int(getattr(e, "exit_code", 130 if type(e).__name__ == "Abort" else 0))
+        return _interrupted() if status == 130 else status
+    if hasattr(e, "format_message"):  # click's own usage errors
+        return _fail(_usage_error(e), 2)
+    if _state["verbose"]:
+        raise e
+    if isinstance(e, OSError):
+        return _fail(f"{os.fsdecode(e.filename) if isinstance(e.filename, (str, bytes)) else 'file system'}: {e.strerror or e}", 2)
+    return _fail(*_other_error(e))
 
 # %% ../nbs/72_cli.ipynb #0ecc9cc7
 def main() -> None:
     "Entry point of the `senticompare` command."
-    for stream in (sys.stdout, sys.stderr):  # a terminal of another encoding shows what it cannot as ?, and nothing breaks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    start_in_utf8()
+    open_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _note_interrupt)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # whenever peft loads it, it advises a package that nothing here needs
     status = run_command()
     try:
         sys.stdout.flush()
-    except OSError as e:  # a full disk or a closed pipe: what is left in the buffer would fail again at exit
+    except OSError as e:  # a full disk: what is left in the buffer would fail again at exit
         os._exit(status or _fail(f"standard output: {e.strerror or e}", 2))
     sys.stderr.flush()
     if status == 130:
         os._exit(130)  # worker threads may still wait for kernels that are gone
     gc.freeze()  # nothing is left to collect for: a second less at the end of a command that loaded torch
     sys.exit(status)
+
+# %% ../nbs/72_cli.ipynb #9160d024
+def _note_interrupt(*_: Any) -> None:
+    _state["interrupted"] = True
+    raise KeyboardInterrupt
