@@ -14,19 +14,18 @@ __all__ = ['Row', 'Board', 'FILTERS', 'FIGURES', 'MARKS', 'AXES', 'SIDES', 'KIND
 # %% ../nbs/65_dashboard.ipynb #e8b0f6d1
 import html
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from .compare import aligned, leaderboard, leaderboard_row
+from .compare import SKEWED, aligned, group_rows, leaderboard, leaderboard_row
 from .config import InputError, make_spec, visible
 from .cost import with_prices
-from .plots import chart_label, error_bars, group_colour, label_among, milliseconds_text, run_label, style, unsteady
+from .plots import chart_label, error_bars, group_colour, milliseconds_text, run_label, style, unsteady
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, composite_score, pareto_front
 
@@ -48,7 +47,7 @@ class Suite:
     def by(self, metric: str | None = None) -> list[Row]:
         "The leaderboard by a metric: a row for each recipe, its seeds taken together."
         if metric not in self.ranked:
-            board = leaderboard(list(self.results.values()), self.predictions, metric or "accuracy")
+            board = leaderboard(list(self.results.values()), self.predictions, metric)
             self.ranked[metric] = [r for r in board if r["rank"]]
         return self.ranked[metric]
 
@@ -70,13 +69,13 @@ def load_suite(folder: str | Path) -> Suite:
 # %% ../nbs/65_dashboard.ipynb #65da0002
 def board_of(row: Row) -> Board:
     "The board that a leaderboard row stands on."
-    return row["test_set"], row.get("protocol") or ""
+    return row["test_set"], row["protocol"]
 
 
 def boards(suite: Suite) -> dict[Board, str]:
     "Every board of a suite, with words that tell it from the others."
-    first = {board_of(r): r for r in reversed(suite.rows)}
-    return {board: visible(f"{r['dataset']}, {r['test_size']:,} test texts" + (f", {board[1]}" if board[1] else "")) for board, r in reversed(first.items())}
+    first = [rows[0] for rows in group_rows(suite.rows)]
+    return {board_of(r): visible(f"{r['dataset']}: {r['test_size']:,} test texts, {r['protocol']}") for r in first}
 
 
 def suite_title(suite: Suite) -> str:
@@ -89,9 +88,8 @@ def runs_of(suite: Suite, rows: Iterable[Row]) -> list[Row]:
     "Flat rows of the single runs behind leaderboard rows, in their order, with the rank of their recipe."
     found = []
     for r in rows:
-        names = r.get("run_ids") or [r["run_id"]]
-        shared = {key: r.get(key) for key in ("rank", "tie_group", "test_set", "protocol", "many_datasets")}
-        found += [{**leaderboard_row(suite.results[n]), **shared, "many_seeds": len(names) > 1} for n in names]
+        shared = {key: r[key] for key in ("rank", "tie_group", "test_set", "protocol", "settings", "many_datasets")}
+        found += [{**leaderboard_row(suite.results[n]), **shared, "many_seeds": len(r["run_ids"]) > 1} for n in r["run_ids"]]
     return found
 
 # %% ../nbs/65_dashboard.ipynb #7d15be83
@@ -103,18 +101,18 @@ def choices(rows: Sequence[Row], name: str) -> list[str]:
     return sorted({str(r[FILTERS[name]]) for r in rows} - {""})
 
 
-def matching(rows: Sequence[Row], chosen: dict[str, Iterable[str]]) -> list[Row]:
+def matching(rows: Sequence[Row], chosen: Mapping[str, Iterable[str]]) -> list[Row]:
     "Rows whose every filtered field is among the chosen values; a filter without a choice lets all through."
     wanted = {FILTERS[name]: set(values) for name, values in chosen.items() if values}
     return [r for r in rows if all(str(r[f]) in values for f, values in wanted.items())]
 
 
 def by_weights(rows: Sequence[Row], weights: dict[str, float]) -> list[tuple[Row, float | None]]:
-    "Rows with their composite score under the weights (any positive scale), best first, those without a needed figure last."
+    "Rows with their composite score under the weights (any positive scale), best first, then those without a needed figure, and floors: they do no work."
     total = sum(weights.values())
     share = {n: w / total for n, w in weights.items() if w}
     scored = [(r, composite_score(r, share) if share else None) for r in rows]
-    return sorted(scored, key=lambda pair: (pair[1] is None, -(pair[1] or 0.0), pair[0]["run_id"]))
+    return sorted(scored, key=lambda pair: (pair[0]["floor"], pair[1] is None, -(pair[1] or 0.0), pair[0]["run_id"]))
 
 # %% ../nbs/65_dashboard.ipynb #65da0009
 class Markup(str):
@@ -135,14 +133,16 @@ def table_html(heads: Sequence[str], rows: Sequence[Sequence[Any]], kind: str = 
     if not rows:
         return f'<p class="sc-note">{html.escape(empty)}</p>'
     head = "".join(f"<th>{cell(h)}</th>" for h in heads)
-    body = "".join("<tr>" + "".join(f'<td data-head="{cell(h)}">{cell(c)}</td>' for h, c in zip(heads, row, strict=True)) + "</tr>" for row in rows)
+    lines = ("".join(f'<td data-head="{cell(h)}">{cell(c)}</td>' for h, c in zip(heads, row, strict=True)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="sc-scroll"><table class="sc-table {kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 # %% ../nbs/65_dashboard.ipynb #65da0013
 FIGURES: dict[str, tuple[str, Callable[[Any], str]]] = {  # heading -> field and form
     "accuracy": ("accuracy", "{:.3f}".format), "macro-F1": ("f1_macro", "{:.3f}".format), "MCC": ("mcc", "{:.3f}".format),
     "p50 ms": ("latency_median_ms", milliseconds_text), "texts/s": ("throughput_samples_per_sec", "{:,.0f}".format),
-    "memory MB": ("memory_allocated_mb", "{:,.0f}".format), "disk MB": ("size_mb", "{:,.1f}".format), "USD per 1,000 texts": ("cost_per_1k_texts_usd", "{:.2g}".format),
+    "memory MB": ("memory_allocated_mb", "{:,.0f}".format), "disk MB": ("size_mb", "{:,.1f}".format),
+    "USD per 1,000 texts": ("cost_per_1k_texts_usd", "{:.2g}".format),
 }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ MARKS = {"accuracy": "accuracy", "f1_macro": "macro-F1", "mcc": "MCC"}  # metric
 
 def interval_of(row: Row) -> Sequence[float] | None:
     "95 % interval of a row's ranked value; None where it has none."
-    found: Sequence[float] | None = row.get("value_ci95") or (row["accuracy_ci95"] if row["value"] == row["accuracy"] else None)
+    found: Sequence[float] | None = row["value_ci95"]
     return found
 
 
@@ -182,8 +182,10 @@ def group_html(group: int | None) -> Markup:
 
 
 def name_html(row: Row) -> Markup:
-    "A recipe's name; a floor says that it is one."
-    note = "<small>always the most frequent class</small>" if row["model_name"] == "majority" else ""
+    "A recipe's name; how far its seeds are apart, and of a floor that it is one."
+    spread = f"accuracy ± {row['accuracy_sd']:.3f} over seeds" if row["accuracy_sd"] is not None else ""
+    said = "always the most frequent class" if row["floor"] else spread
+    note = f"<small>{said}</small>" if said else ""
     return Markup(f'<span class="sc-name">{html.escape(run_label(row))}</span>{note}')
 
 # %% ../nbs/65_dashboard.ipynb #65da0018
@@ -204,18 +206,20 @@ def ranking_html(rows: Sequence[Row], metric: str) -> str:
 def weighted_html(scored: Sequence[tuple[Row, float | None]]) -> str:
     "Rows in the order of a composite score, which no test belongs to."
     columns = figures_of([r for r, _ in scored])
-    lines = [[place, name_html(r), None if v is None else f"{v:.3f}", *(None if r[n] is None else form(r[n]) for n, form in columns.values())]
-             for place, (r, v) in enumerate(scored, 1)]  # fmt: skip
+    lines = []
+    for place, (r, value) in enumerate(scored, 1):
+        figures = [None if r[name] is None else form(r[name]) for name, form in columns.values()]
+        lines.append([None if r["floor"] else place, name_html(r), None if value is None else f"{value:.3f}", *figures])
     return table_html(["", "recipe", "score", *columns], lines, "sc-ranking", "No recipe passes the filters.")
 
 # %% ../nbs/65_dashboard.ipynb #65da0020
 def reading_html(rows: Sequence[Row], metric: str) -> str:
-    "Sentences under a ranking: what a tie group is, how skewed the classes are, and which timings are not to be trusted."
+    "Sentences under a ranking: what a tie group is, what the most frequent class alone would reach the classes are, and which timings are not to be trusted."
     if not rows:
         return ""
-    share = rows[0].get("majority_share")
-    skew = f"Always answering the most frequent class gets {share:.0%} of these texts right." if share is not None else ""
-    ties = "Recipes of one tie group are not separable from its best (exact paired tests, Holm-corrected)." if rows[0]["tie_group"] else ""
+    share, most = rows[0]["majority_share"], visible(rows[0]["majority_class"])
+    skew = f"Always answering {most} gets {share:.0%} of these texts right" + (", so accuracy says little." if share > SKEWED else ".")
+    ties = "Recipes of one tie group are not separable from its best (paired tests, corrected for all pairs)." if rows[0]["tie_group"] else ""
     said = [s for s in (ties, skew, unsteady(rows)) if s]
     return f'<p class="sc-note">{html.escape(" ".join(said))}</p>'
 
@@ -235,7 +239,7 @@ def axes_of(rows: Sequence[Row]) -> list[str]:
 def comparable(rows: Sequence[Row], a: str, b: str) -> list[Row]:
     "Rows that have both figures (columns of the board); without the majority baseline where one of them is a figure of work."
     work = {a, b} - {"accuracy", "f1_macro", "mcc"}
-    return [r for r in rows if r[a] is not None and r[b] is not None and not (work and r["model_name"] == "majority")]
+    return [r for r in rows if r[a] is not None and r[b] is not None and not (work and r["floor"])]
 
 # %% ../nbs/65_dashboard.ipynb #09ec076d
 def front_chart(rows: Sequence[Row], x: str, y: str) -> Any:
@@ -302,7 +306,7 @@ def texts_of(suite: Suite, run_id: str) -> dict[str, str]:
     "Test texts of a run by example id; empty when its dataset cannot be read here."
     from senticompare.data import load_splits, text_key
 
-    test_set = next(board_of(r)[0] for r in suite.rows if run_id in (r.get("run_ids") or [r["run_id"]]))
+    test_set = next(r["test_set"] for r in suite.rows if run_id in r["run_ids"])
     if test_set not in suite.texts:
         known = {k: v for k, v in suite.results[run_id]["spec"].items() if v is not None}
         try:
@@ -338,8 +342,8 @@ def pair_counts(suite: Suite, a: str, b: str) -> Pair | None:
         return None
     labels, predictions = aligned(frames)
     one, other = predictions == labels
-    counts = [int(hit.sum()) for hit in (one & other, one & ~other, ~one & other, ~one & ~other)]
-    return Pair(*counts, mcnemar(one, other))
+    both, only_a, only_b, neither = (int(hit.sum()) for hit in (one & other, one & ~other, ~one & other, ~one & ~other))
+    return Pair(both, only_a, only_b, neither, mcnemar(one, other))
 
 # %% ../nbs/65_dashboard.ipynb #b07e3c56
 def named(suite: Suite, run_id: str, numbers: Iterable[int]) -> list[str]:
@@ -357,8 +361,9 @@ def differences(suite: Suite, a: str, b: str, side: str = SIDES[0], most: int = 
     right, right_b = (f["prediction"] == f["label"] for f in (one, other))
     keep = {SIDES[0]: right != right_b, SIDES[1]: right & ~right_b, SIDES[2]: ~right & right_b, SIDES[3]: ~right & ~right_b}[side]
     part, second = one[keep][:most], other[keep][:most]
-    columns = {"text": shown_texts(suite, a, part["example_id"]), "label": named(suite, a, part["label"]), "a": named(suite, a, part["prediction"])}
-    return pd.DataFrame({**columns, "b": named(suite, b, second["prediction"]), "right_a": right[keep][:most].tolist(), "right_b": right_b[keep][:most].tolist()}), int(keep.sum())
+    columns = {"text": shown_texts(suite, a, part["example_id"]), "label": named(suite, a, part["label"])}
+    columns |= {"a": named(suite, a, part["prediction"]), "b": named(suite, b, second["prediction"])}
+    return pd.DataFrame({**columns, "right_a": right[keep][:most].tolist(), "right_b": right_b[keep][:most].tolist()}), int(keep.sum())
 
 # %% ../nbs/65_dashboard.ipynb #65da0031
 def mark_html(prediction: str, right: bool) -> Markup:
@@ -382,7 +387,7 @@ def pair_html(pair: Pair, a: str, b: str) -> str:
 
 def differences_html(table: pd.DataFrame) -> str:
     "Examples with both predictions, each marked right or wrong."
-    rows = [[r.text, r.label, mark_html(r.a, r.right_a), mark_html(r.b, r.right_b)] for r in table.itertuples()]
+    rows = [[r["text"], r["label"], mark_html(r["a"], r["right_a"]), mark_html(r["b"], r["right_b"])] for r in table.to_dict("records")]
     return table_html(["text", "label", "A", "B"], rows, "sc-texts", "No such text.")
 
 # %% ../nbs/65_dashboard.ipynb #fc6a58b0
@@ -408,7 +413,7 @@ def browse(suite: Suite, run_id: str, kind: str = "all", words: str = "", page: 
 
 def predictions_html(table: pd.DataFrame) -> str:
     "A page of predictions, each marked right or wrong."
-    rows = [[r.text, r.label, mark_html(r.prediction, r.prediction == r.label), f"{r.probability:.3f}"] for r in table.itertuples()]
+    rows = [[r["text"], r["label"], mark_html(r["prediction"], r["prediction"] == r["label"]), f"{r['probability']:.3f}"] for r in table.to_dict("records")]
     return table_html(["text", "label", "prediction", "probability"], rows, "sc-texts", "No such prediction.")
 
 # %% ../nbs/65_dashboard.ipynb #e94d26ab
@@ -419,13 +424,13 @@ def _classifier(folder: str) -> Any:
     return load_classifier(Path(folder), "cpu")
 
 
-def checkpoints(suite: Suite) -> dict[str, Path]:
-    "A checkpoint folder on this machine for each recipe that has one, by the recipe's run id, the quick ones first."
+def checkpoints(suite: Suite, rows: Sequence[Row]) -> dict[str, Path]:
+    "A checkpoint folder on this machine for each recipe (leaderboard row) that has one, by the recipe's run id, the quick ones first."
     from senticompare.classifier import checkpoint_folder
 
     found = {}
-    for r in sorted(suite.rows, key=lambda r: r["method"] != "baseline"):
-        runs = dict.fromkeys([r["run_id"], *(r.get("run_ids") or [])])  # the one to ship first
+    for r in sorted(rows, key=lambda r: r["method"] != "baseline"):
+        runs = dict.fromkeys([r["run_id"], *r["run_ids"]])  # the one to ship first
         places = (checkpoint_folder(run, suite.results[run]["spec_hash"]) for run in runs)
         if there := next((p for p in places if (p / "senticompare.json").is_file()), None):
             found[r["run_id"]] = there
@@ -459,18 +464,17 @@ def bar_html(probability: float, best: bool) -> Markup:
     return Markup(f'<span class="sc-bar{" sc-best" if best else ""}"><i style="width:{100 * probability:.1f}%"></i>{probability:.3f}</span>')
 
 
-def answers_html(suite: Suite, said: Sequence[Answer], waiting: Sequence[str] = ()) -> str:
-    "Answers in the order of the ranking, with a line for each recipe (run id) that has yet to answer."
-    several = len({r["test_set"] for r in suite.rows}) > 1
+def answers_html(rows: Sequence[Row], said: Sequence[Answer], waiting: Sequence[str] = ()) -> str:
+    "Answers in the order of a board's rows, with a line for each recipe (run id) that has yet to answer."
     by_run = {a.run_id: a for a in said}
     classes = list(dict.fromkeys(c for a in said for c in a.probabilities))
     lines = []
-    for r in (r for r in suite.rows if r["run_id"] in by_run or r["run_id"] in waiting):
-        a, name = by_run.get(r["run_id"]), label_among(r, several)
+    for r in (r for r in rows if r["run_id"] in by_run or r["run_id"] in waiting):
+        a = by_run.get(r["run_id"])
         found = a.probabilities if a else {}
         best = max(found, key=found.__getitem__, default="")
         said_so = Markup(f"<b>{cell(best)}</b>") if found else a.why_not if a else "…"
-        lines.append([r["rank"], name, said_so, *(bar_html(found[c], c == best) if c in found else "" for c in classes)])
+        lines.append([r["rank"], run_label(r), said_so, *(bar_html(found[c], c == best) if c in found else "" for c in classes)])
     return table_html(["", "recipe", "prediction", *classes], lines, "sc-answers")
 
 # %% ../nbs/65_dashboard.ipynb #27d8c5f6
