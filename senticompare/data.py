@@ -8,7 +8,8 @@ __all__ = ['DATASETS', 'FILE_TABLES', 'TEXT_NAMES', 'STAR_CLASSES', 'SLICE_COLUM
            'find_tables', 'listed_columns', 'pick_column', 'BadRow', 'Reason', 'BadRows', 'parse_label', 'Row',
            'check_row', 'columns_of', 'usable_rows', 'text_key', 'normal_form', 'leak_key', 'priority', 'Drawn', 'draw',
            'allocate', 'classes_of', 'Splits', 'sentences_of', 'default_val_size', 'draw_table', 'strengths',
-           'load_splits', 'match_labels', 'Unseen', 'load_unseen', 'augment', 'file_hash', 'data_fingerprint']
+           'load_splits', 'match_labels', 'Unseen', 'load_unseen', 'own_test', 'augment', 'file_hash',
+           'data_fingerprint']
 
 # %% ../nbs/10_data.ipynb #1e93ddd5
 import codecs
@@ -197,20 +198,26 @@ def _way_of_writing(path: Path, separator: str | None, encoding: str | None) -> 
     return usual if separator is None else separator_sign(separator), "utf-8-sig" if encoding is None else encoding_name(encoding) or "utf-8-sig"
 
 # %% ../nbs/10_data.ipynb #5a1e0303
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # a file's first bytes
+def _utf16(path: Path) -> str:
+    "The kind of UTF-16 that a file's first bytes look like, empty for none: a mark, or a NUL beside nearly every letter."
+    with path.open("rb") as f:
+        first = f.read(400)
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    nuls = [first[start::2].count(0) for start in (0, 1)]
+    return "" if max(nuls) < len(first) / 4 or not first else ("utf-16-be", "utf-16-le")[nuls[1] > nuls[0]]
 
 
 def _undecodable(table: Table) -> InputError:
     "The error for a file that is not in the encoding it was read with: line and byte, and what to do."
     if table.path is None:
         return InputError(f"{table.name}: not UTF-8; save its files as UTF-8")
-    content = table.path.read_bytes()
-    if table.encoding is None and content.startswith(_UTF16):
-        return InputError(f"{table.name}: not UTF-8 but UTF-16, as its first two bytes say; read it with --encoding utf-16, or save it as UTF-8")
-    if table.encoding is None:
-        where = _bad_byte(content, "utf-8")
-        return InputError(f"{table.name}: not UTF-8{where}; read it with --encoding cp1252 if it comes from Windows or Excel, or save it as UTF-8")
-    return InputError(f"{table.name}: not {table.encoding}{_bad_byte(content, table.encoding)}; give its own encoding with --encoding, or save it as UTF-8")
+    where = _bad_byte(table.path.read_bytes(), table.encoding or "utf-8")
+    if table.encoding is not None:
+        return InputError(f"{table.name}: not {table.encoding}{where}; give its own encoding with --encoding, or save it as UTF-8")
+    if kind := _utf16(table.path):
+        return InputError(f"{table.name}: not UTF-8 but UTF-16, as its first bytes show; read it with --encoding {kind}, or save it as UTF-8")
+    return InputError(f"{table.name}: not UTF-8{where}; read it with --encoding cp1252 if it comes from Windows or Excel, or save it as UTF-8")
 
 
 def _bad_byte(content: bytes, encoding: str) -> str:
@@ -232,14 +239,15 @@ def open_table(path: str | Path, separator: str | None = None, encoding: str | N
     if path.suffix.lower() not in FILE_TABLES:
         raise InputError(f"file {path}: unknown format {path.suffix!r}{nearest(path.suffix, FILE_TABLES)}")
     sign, code = _way_of_writing(path, separator, encoding)
+    unread = Table(str(path), (), lambda: iter(()), sign, path, encoding)
     try:
         table = replace(FILE_TABLES[path.suffix.lower()](path, sign, code), path=path, encoding=encoding)
     except UnicodeError:
-        raise _undecodable(Table(str(path), (), lambda: iter(()), "", path, encoding)) from None
+        raise _undecodable(unread) from None
     except csv.Error as e:
-        raise InputError(f"{path}: its first line is no header of a CSV file ({e}); if it is UTF-16, read it with --encoding utf-16-le") from None
-    if any("\0" in name for name in table.columns):
-        raise InputError(f"{path}: NUL characters in its column names, as when UTF-16 is read as UTF-8; read it with --encoding utf-16-le")
+        raise (_undecodable(unread) if _utf16(path) else InputError(f"{path}: its first line is no header of a CSV file ({e})")) from None
+    if encoding is None and any("\0" in name for name in table.columns):
+        raise _undecodable(table)
     if not table.columns:
         raise InputError(f"{path}: the file is empty")
     return table
@@ -933,6 +941,17 @@ def load_unseen(spec: RunSpec, classes: Sequence[str], seen: set[bytes]) -> Unse
     if usable > len(taken):
         dropped["not drawn (--test-size)"] = usable - len(taken)
     return Unseen(_frame(taken, {label: i for label, i in index.items() if i is not None}), table.name, rows, dropped, drawn.leaked)
+
+# %% ../nbs/10_data.ipynb #5a1e0362
+def own_test(test: pd.DataFrame, whole: Unseen, size: int | None) -> Unseen:
+    "The test split that a run drew from its file, at most `size` rows of it; `whole` is what `load_unseen` found in the same file."
+    rows = [Row(i, text, label, {}) for i, (text, label) in enumerate(zip(test["text"], test["label"], strict=True))]
+    drawn = draw(whole.origin, rows, size, 0, set())
+    _need(whole.origin, "test", len(rows), size)
+    taken = [row.number for row in _take(drawn, size, set())]
+    beside = {"in no split of the run": len(whole.frame) - len(test), "not drawn (--test-size)": len(test) - len(taken)}
+    dropped = whole.dropped | {reason: n for reason, n in beside.items() if n}
+    return replace(whole, frame=test.iloc[taken].reset_index(drop=True), dropped=dropped)
 
 # %% ../nbs/10_data.ipynb #c4181fe1
 def _noisy(text: str, rng: random.Random) -> str:

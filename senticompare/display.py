@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'FACTS', 'PLOTLY_JS', 'NO_PLOTLY', 'COLOURS', 'LINE', 'GREY', 'milliseconds_text', 'interval_text',
            'number_text', 'heading', 'title_text', 'figure_text', 'Link', 'cell_text', 'escaped_html', 'show_table',
            'fact_table', 'per_class_table', 'calibration_text', 'write_plotly_js', 'headed', 'style', 'on_phone',
-           'at_most', 'two_lines', 'figure_html', 'figure_bundle', 'show', 'section']
+           'at_most', 'two_lines', 'figure_html', 'figure_bundle', 'show', 'holds_something', 'section']
 
 # %% ../nbs/62_display.ipynb #e407b151
 import html
@@ -120,7 +120,8 @@ def _look(column: Sequence[str]) -> str:
     "How cells of a column are set: figures to the right and whole, texts to the left, long ones with room."
     if all(map(_FIGURE.fullmatch, column)):
         return "text-align:right;white-space:nowrap"
-    return "text-align:left" + (";min-width:14em" if any(len(text) > 60 for text in column) else "")
+    longest = max(map(len, column), default=0)
+    return "text-align:left" + (";min-width:14em" if longest > 60 else ";min-width:8.5em" if longest > 20 else "")
 
 # %% ../nbs/62_display.ipynb #b2af6a76
 def escaped_html(frame: pd.DataFrame, index: bool = False) -> str:
@@ -283,7 +284,8 @@ def show(fig: Any, titled: bool = True) -> None:
     display(figure_bundle(fig, titled), raw=True)
 
 # %% ../nbs/62_display.ipynb #6efb2702
-def _holds_something(part: Any) -> bool:
+def holds_something(part: Any) -> bool:
+    "Whether a part of a page is there to be shown: not None, no empty text, no table without rows."
     return bool(len(part)) if isinstance(part, (str, pd.DataFrame)) else part is not None
 
 
@@ -291,7 +293,7 @@ def section(title: str, *parts: Any, words: str = "", level: int = 2) -> None:
     "Display a heading, words (Markdown) and parts (Markdown, tables, figures) of a notebook's page; nothing at all where no part holds anything."
     from IPython.display import Markdown, display
 
-    there = [p for p in parts if _holds_something(p)]
+    there = [p for p in parts if holds_something(p)]
     if there:
         display(Markdown(f"{'#' * level} {title}" + (f"\n\n{words}" if words else "")))
     for part in there:

@@ -95,7 +95,9 @@ def put_in_place(new: Path, target: Path) -> None:
 def settle(folder: Path) -> None:
     "Write a folder's files out to the disk, readable for everybody (mode 644, folders 755)."
     for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        mode = 0o755 if path.is_dir() else 0o644
+        if path.stat().st_mode & 0o777 != mode:  # a file that is shared by a link may be another user's, and right already
+            path.chmod(mode)
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -197,14 +197,14 @@ def throughput_chart(batches: Sequence[dict[str, Any]]) -> Any:
 
 # %% ../nbs/62_plots.ipynb #055daf50
 def run_label(row: dict[str, Any]) -> str:
-    "Short name of a leaderboard row: model, method and head, without what says nothing; how many seeds, or which, where there are several."
+    "Short name of a leaderboard row: model, method and head, without what says nothing; seeds and settings where they tell rows apart."
     parts = [row["model_name"].rstrip("/").rsplit("/", 1)[-1]]
     parts += [row["method"]] if row["method"] != "baseline" else []
     parts += [row["variant"]] if row.get("variant") else []
     parts += [row["head"]] if row["head"] not in ("majority", "classifier") else []
     parts += [row["settings"]] if row.get("settings") else []
     parts += [row["dataset"]] if row.get("many_datasets") else []
-    seeds = len(row.get("seeds") or ())
+    seeds = len(row.get("seeds") or [])
     return visible(" · ".join(parts) + (f" ({seeds} seeds)" if seeds > 1 else f" (seed {row['seed']})" if row.get("many_seeds") else ""))
 
 

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['PROGRESS', 'python_apart', 'child_environment', 'kernel_command', 'kernel_manager', 'Progress', 'report_progress',
-           'read_progress']
+           'read_progress', 'start_in_utf8', 'Outlet', 'open_streams', 'kill_children']
 
 # %% ../nbs/02_processes.ipynb #3aad2229
+import codecs
+import io
 import json
 import os
 import sys
@@ -93,3 +95,56 @@ def read_progress(path: Path) -> Progress | None:
         counted = all(n is None or (isinstance(n, int) and n >= 0) for n in (found.done, found.of))
         return found if isinstance(found.stage, str) and counted else None
     return None
+
+# %% ../nbs/02_processes.ipynb #8d6f05f8
+def start_in_utf8() -> None:
+    "Start this command again in Python's UTF-8 mode where the locale knows ASCII alone; otherwise nothing."
+    if codecs.lookup(sys.getfilesystemencoding()).name == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})
+
+# %% ../nbs/02_processes.ipynb #5c5bb6b4
+class Outlet(io.TextIOWrapper):
+    "A standard stream whose reader may leave; characters that it cannot show are written as ?."
+
+    def _nowhere(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
+
+    def write(self, text: str) -> int:
+        "Write, or drop the text when nobody reads any more."
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._nowhere()
+            return len(text)
+
+    def flush(self) -> None:
+        "Flush, or drop what is left when nobody reads any more."
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._nowhere()
+
+# %% ../nbs/02_processes.ipynb #1dd24fcb
+def open_streams() -> None:
+    "Give this process standard streams that are open, and whose readers may leave."
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif number and type(stream) is io.TextIOWrapper:
+            setattr(sys, name, Outlet(stream.buffer, stream.encoding, "replace", line_buffering=stream.line_buffering))
+
+# %% ../nbs/02_processes.ipynb #3af87ee6
+def kill_children() -> None:
+    "End every kernel and measuring process that this process started."
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

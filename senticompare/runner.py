@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RUN_OPTIONS', 'Reporter', 'ALLOCATOR', 'run_parameters', 'template', 'run_one', 'Event', 'set_threads', 'chains',
-           'check_writable', 'kill_children', 'run_plan', 'results_digest', 'write_html', 'summary_words', 'summarize']
+           'check_writable', 'run_plan', 'results_digest', 'summary_words', 'summarize']
 
 # %% ../nbs/70_runner.ipynb #95ae38c6
 import hashlib
@@ -25,7 +25,7 @@ from .config import training_hash, user_path, visible, write_text
 from .folders import working_folder
 from .pace import Clock, kept_times, seconds_left
 from .plan import Planned, check_ready, check_replaced, check_reports, make_plan, run_inputs  # noqa: F401
-from .processes import PROGRESS, Progress, kernel_manager, read_progress
+from .processes import PROGRESS, Progress, kernel_manager, kill_children, read_progress
 
 # %% ../nbs/70_runner.ipynb #fc0435ef
 RUN_OPTIONS: dict[str, Any] = {"reports_dir": None, "latency_budget_s": 2.0}
@@ -181,17 +181,6 @@ def check_writable(reports: str | Path) -> None:
     except OSError as e:
         raise InputError(f"reports folder {reports} cannot be written: {e.strerror}; choose another with --reports") from None
 
-# %% ../nbs/70_runner.ipynb #cb907da3
-def kill_children() -> None:
-    "End every kernel and measuring process that this process started."
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-
 # %% ../nbs/70_runner.ipynb #1924c985
 def run_plan(plan: Sequence[Planned], reports: str | Path, workers: int = 1, report: Reporter | None = None, replace: bool = False) -> list[dict[str, Any]]:
     """Do every run that is not finished; a failed run does not stop the others, an interrupt ends the kernels and keeps what is finished.
@@ -281,28 +270,6 @@ def results_digest(reports: Path) -> str:
 def _digest_of(parts: Sequence[bytes]) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
-# %% ../nbs/70_runner.ipynb #396a9acd
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>%(title)s</title><style>
-:root{color-scheme:light dark;--line:#8884}body{font:16px/1.5 system-ui,sans-serif;max-width:1200px;margin:0 auto;padding:1rem}
-p{max-width:60rem}
-table{border-collapse:collapse;font-size:.9em;margin:.5rem 0}th,td{padding:.3em .6em;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-th{position:sticky;top:0}a.anchor-link{display:none}h1,h2{line-height:1.2}</style>
-<script data-plotly="1">%(plotly)s</script></head><body>%(body)s</body></html>"""
-
-
-def write_html(notebook: Path, out: Path, title: str) -> Path:
-    "Render an executed notebook, without its code, to one self-contained HTML file."
-    import html
-
-    from nbconvert import HTMLExporter
-    from plotly.offline import get_plotlyjs
-
-    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True)
-    body, _ = exporter.from_filename(str(notebook))
-    write_text(out, _PAGE % {"title": html.escape(title), "plotly": get_plotlyjs(), "body": body})
-    return out
-
 # %% ../nbs/70_runner.ipynb #f140a2aa
 def _written(reports: Path) -> str:
     "Names the content of a summary's files as they are now: one that was edited or emptied since is made again."
@@ -316,20 +283,27 @@ def _read_board(reports: Path) -> list[dict[str, Any]]:
 
 
 def _execute_summary(out: Path, parameters: dict[str, Any]) -> None:
+    "Execute the summary's template; a damaged result and a full disk are told in one line, and cells for readers of the template are left out."
+    import builtins
+
     import nbformat
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        nbformat.write(_execute(template("55_summary"), None, parameters), out)
+        made = _execute(template("55_summary"), None, parameters)
     except PapermillExecutionError as e:
-        if e.ename == "InputError":  # a damaged result: the kernel's error is the user's
+        kind = getattr(builtins, str(e.ename), None)
+        if e.ename == "InputError" or (isinstance(kind, type) and issubclass(kind, OSError)):
             raise InputError(str(e.evalue)) from None
         raise
+    made.cells = [c for c in made.cells if "template" not in c.metadata.get("tags", [])]
+    nbformat.write(made, out)
     _forget_paths(out)
 
 # %% ../nbs/70_runner.ipynb #f140a2ac
-def summary_words(reports: Path) -> dict[str, Any]:
+def summary_words(reports: str | Path) -> dict[str, Any]:
     "Title, note and claims that a folder's summary was last made with; the folder's name and nothing else where there is none."
+    reports = Path(reports)
     words: dict[str, Any] = {"title": visible(reports.resolve().name), "note": "", "claims": []}
     try:
         made = json.loads((reports / "summary.ipynb").read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
@@ -339,21 +313,34 @@ def summary_words(reports: Path) -> dict[str, Any]:
     words |= {name: made[name] for name in ("title", "note") if isinstance(made, dict) and isinstance(made.get(name), str) and made[name]}
     return {**words, "claims": list(read_claims(where, made.get("claims") or [])) if isinstance(made, dict) else []}
 
-
-def summarize(reports: Path, title: str, note: str = "", metric: str = "accuracy", claims: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    "Write summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only when its results or this package changed); returns the leaderboard."
-    from senticompare.plots import write_plotly_js
+# %% ../nbs/70_runner.ipynb #9a9f932d
+def summarize(
+    reports: str | Path, title: str, note: str = "", metric: str | None = None, claims: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    "Write the runs' pages, summary.ipynb, summary.html, leaderboard.csv and .json of a reports folder (only what is not up to date); returns the leaderboard."
+    from senticompare.pages import write_run_pages
     from senticompare.resources import code_version
 
+    reports = Path(reports)
+    if reports.is_dir():
+        check_writable(reports)
+    pages = [os.path.relpath(p, reports) for p in write_run_pages(reports)]
     marker = home() / "summaries" / f"{hashlib.sha256(str(reports.resolve()).encode()).hexdigest()[:16]}.json"
     shown = {"title": title, "note": note, "metric": metric, "claims": list(claims)}
-    state = json.dumps({"results": results_digest(reports), "code": code_version(), **shown})
-    if marker.exists() and marker.read_text(encoding="utf-8") == state + _written(reports):
-        return _read_board(reports)
+    state = json.dumps({"results": results_digest(reports), "code": code_version(), "pages": pages, **shown})
+    if not (marker.exists() and marker.read_text(encoding="utf-8") == state + _written(reports)):
+        _write_summary(reports, title, {"reports_dir": os.path.relpath(reports), **shown, "leaderboard_dir": os.path.relpath(reports)})
+        write_text(marker, state + _written(reports))
+    return _read_board(reports)
+
+
+def _write_summary(reports: Path, title: str, parameters: dict[str, Any]) -> None:
+    from senticompare.display import write_plotly_js
+    from senticompare.folders import working_folder
+    from senticompare.pages import write_html
+
     with working_folder(home() / "scratch", "summary") as scratch:
-        _execute_summary(scratch / "summary.ipynb", {"reports_dir": os.path.relpath(reports), **shown, "leaderboard_dir": os.path.relpath(reports)})
+        _execute_summary(scratch / "summary.ipynb", parameters)
         write_plotly_js(reports.parent)
         write_html(scratch / "summary.ipynb", reports / "summary.html", title)
         os.replace(shutil.move(str(scratch / "summary.ipynb"), str(reports / ".summary.tmp")), reports / "summary.ipynb")
-    write_text(marker, state + _written(reports))
-    return _read_board(reports)
