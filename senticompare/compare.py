@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'right_answers', 'ranking_metric', 'rank_results', 'tie_groups', 'aligned', 'Paired', 'paired',
-           'machine_text', 'deployed_mb', 'leaderboard_row', 'recipe_row', 'leaderboard', 'group_rows', 'corrected',
-           'why_apart', 'why_metric', 'by_budget', 'seed_rows', 'OverDatasets', 'over_datasets', 'claim_rows',
-           'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard', 'write_markdown']
+           'machine_text', 'deployed_mb', 'leaderboard_row', 'recipe_row', 'recipe_answers', 'tested_by', 'leaderboard',
+           'group_rows', 'labels_of', 'group_spread', 'corrected', 'why_apart', 'why_metric', 'by_budget', 'seed_rows',
+           'OverDatasets', 'over_datasets', 'claim_rows', 'load_leaderboard', 'spreadsheet_safe', 'write_leaderboard',
+           'write_markdown']
 
 # %% ../nbs/61_compare.ipynb #c2a1ca67
 import hashlib
@@ -29,7 +30,7 @@ from .plots import run_label
 from .recipes import Group, groups_of, is_floor, recipe_settings, shipped, train_rows, varies
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
-from .seeds import corrected_p, scores_by_seed
+from .seeds import SeedSpread, corrected_p, scores_by_seed, seed_spread
 from senticompare.significance import (
     STATISTICS,
     bayesian_signed_rank,
@@ -255,12 +256,12 @@ def _score(labels: np.ndarray, answers: np.ndarray, metric: str) -> float:
     return float(scores_by_seed(labels, answers, classes, metric).mean())
 
 # %% ../nbs/61_compare.ipynb #61c0000a
-def _answers(row: dict[str, Any], predictions: dict[str, pd.DataFrame]) -> np.ndarray:
+def recipe_answers(row: dict[str, Any], predictions: dict[str, pd.DataFrame]) -> np.ndarray:
     "Answers of a recipe's seeds in the order of example ids, shape (seeds, n)."
     return aligned([predictions[n] for n in row["run_ids"]])[1]
 
 
-def _tested_by(metric: str) -> str | None:
+def tested_by(metric: str) -> str | None:
     "The metric that a board is tested by; None: there is no paired test."
     tested = "accuracy" if metric == "score" else metric
     return tested if tested in STATISTICS else None
@@ -269,13 +270,13 @@ def _tested_by(metric: str) -> str | None:
 def _paired_columns(rows: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], group: Group, metric: str) -> dict[str, dict[str, Any]]:
     "What paired answers say of each recipe, by run id; None for a metric without a paired test."
     labels = aligned([predictions[rows[0]["run_id"]]])[0]
-    floor, tested = _floor_class(group, labels), _tested_by(metric)
+    floor, tested = _floor_class(group, labels), tested_by(metric)
     about = {"majority_class": group.recipes[0][0]["data"]["classes"][floor], "majority_share": float((labels == floor).mean())}
     if tested is None:
         nothing = dict.fromkeys(("tie_group", "rank_ci95", "chance_of_best", "above_floor", "bootstrap"))
         return {r["run_id"]: {**nothing, **about} for r in rows}
     ordered = sorted(rows, key=lambda r: _place(r[tested], tested, r["run_id"]))
-    answers = [_answers(r, predictions) for r in ordered]
+    answers = [recipe_answers(r, predictions) for r in ordered]
     found = paired(labels, answers, tested, [r["varies"] for r in ordered])
     above = _above_floor(labels, answers, ordered, found, floor, tested)
     columns = zip(ordered, found.groups, found.ranks, found.chances, found.intervals, above, strict=True)
@@ -372,18 +373,30 @@ def group_rows(board: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(found.values())
 
 # %% ../nbs/61_compare.ipynb #61c00013
+def labels_of(rows: Sequence[dict[str, Any]], predictions: dict[str, pd.DataFrame]) -> np.ndarray:
+    "True classes of a group's test examples in the order of their ids, shape (n,)."
+    return aligned([predictions[rows[0]["run_id"]]])[0]
+
+
+def group_spread(rows: Sequence[dict[str, Any]], predictions: dict[str, pd.DataFrame]) -> SeedSpread:
+    "What seeds add to the variance of each row's value; by accuracy where the metric has no test."
+    labels, tested = labels_of(rows, predictions), tested_by(rows[0]["metric"]) or "accuracy"
+    answers = [recipe_answers(r, predictions) for r in rows]
+    classes = int(max(labels.max(), *(a.max() for a in answers))) + 1
+    return seed_spread([scores_by_seed(labels, a, classes, tested) for a in answers], [r["varies"] for r in rows])
+
+
 def corrected(rows: Sequence[dict[str, Any]], predictions: dict[str, pd.DataFrame]) -> np.ndarray:
     """p of every pair of one group's rows, in their order, for the luck of examples and seeds, corrected for all pairs, shape (rows, rows).
 
     All 1 for a metric without a paired test; the composite score is tested by accuracy.
     """
-    tested = _tested_by(rows[0]["metric"]) if rows else None
+    tested = tested_by(rows[0]["metric"]) if rows else None
     if tested is None:
         return np.ones((len(rows),) * 2)
     order = sorted(range(len(rows)), key=lambda i: _place(rows[i][tested], tested, rows[i]["run_id"]))
-    labels = aligned([predictions[rows[0]["run_id"]]])[0]
-    p = _tested(labels, [_answers(rows[i], predictions) for i in order], [rows[i]["varies"] for i in order], tested)
-    back = np.argsort(order)
+    answers = [recipe_answers(rows[i], predictions) for i in order]
+    p, back = _tested(labels_of(rows, predictions), answers, [rows[i]["varies"] for i in order], tested), np.argsort(order)
     return np.asarray(p[np.ix_(back, back)])
 
 # %% ../nbs/61_compare.ipynb #61c00011
