@@ -27,7 +27,7 @@ from .config import METHODS, InputError, RunSpec, make_spec, quiet, user_path, w
 from .data import DATASETS, load_splits
 from .embed import make_embedder
 from .folders import check_files, describe, description, other_files, settle, tell, working_folder
-from .graph import make_module, no_panic, read_graph, read_tokenizer, write_graph, write_tokenizer
+from .graph import make_module, read_graph, read_tokenizer, write_graph, write_tokenizer
 from .heads import HEADS, TfidfEncoder, softmax
 from .machine import UNSTEADY, gemm_gflops
 from .metrics import wilson
@@ -192,12 +192,11 @@ def _network(folder: Path, about: dict[str, Any], spec: RunSpec, classes: tuple[
     alone = read_tokenizer(folder, spec.max_length)
     pad, limit = alone.padding["pad_token"], alone.truncation["max_length"]
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=alone, pad_token=pad, model_max_length=limit)
-    with no_panic():
-        if about["ask"][0] == "pipeline":
-            model = whole_model(AutoModelForSequenceClassification, folder, config=_config(folder), local_files_only=True, **options)
-            return Classifier(spec, classes, None, None, model, tokenizer)
-        backbone = whole_model(AutoModel, folder, "pooler.", config=_config(folder), local_files_only=True, **options)
-        encoder = make_embedder(backbone, tokenizer, about["pooling"], spec.max_length, "cpu", str(folder))
+    if about["ask"][0] == "pipeline":
+        model = whole_model(AutoModelForSequenceClassification, folder, config=_config(folder), local_files_only=True, **options)
+        return Classifier(spec, classes, None, None, model, tokenizer)
+    backbone = whole_model(AutoModel, folder, "pooler.", config=_config(folder), local_files_only=True, **options)
+    encoder = make_embedder(backbone, tokenizer, about["pooling"], spec.max_length, "cpu", str(folder))
     return Classifier(spec, classes, encoder, HEADS[str(spec.head)].load(folder))
 
 # %% ../nbs/71_export.ipynb #1316c3ba

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'FEW_COLUMNS', 'STANDARD', 'ENDLESS', 'make_module', 'trace', 'without_notes', 'Rewriting', 'to_int8',
-           'write_graph', 'write_tokenizer', 'no_panic', 'read_tokenizer', 'check_graph', 'OnnxModel', 'read_graph']
+           'write_graph', 'write_tokenizer', 'read_tokenizer', 'check_graph', 'OnnxModel', 'read_graph']
 
 # %% ../nbs/71_graph.ipynb #71a00003
 import copy
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .config import InputError
-from .embed import pool
+from .embed import no_panic, pool
 
 # %% ../nbs/71_graph.ipynb #71a00005
 def make_module(model: Any, pooling: str | None, linear: tuple[np.ndarray, np.ndarray] | None = None) -> Any:
@@ -227,17 +227,6 @@ def write_tokenizer(tokenizer: Any, limit: int, folder: Path) -> None:
     alone.enable_truncation(limit)
     alone.enable_padding(pad_id=ours.pad_token_id, pad_token=ours.pad_token)
     alone.save(str(path))
-
-# %% ../nbs/71_graph.ipynb #71a00019
-@contextmanager
-def no_panic() -> Iterator[None]:
-    "ValueError where Rust code gives up, as it does on a regular expression without end: its own exception passes by `except Exception`."
-    try:
-        yield
-    except BaseException as e:
-        if type(e).__name__ != "PanicException":
-            raise
-        raise ValueError(f"the tokenizer gave up ({e})") from None
 
 # %% ../nbs/71_graph.ipynb #71a10019
 def read_tokenizer(folder: Path, limit: int) -> Any:

@@ -1,4 +1,4 @@
-"""What leaves the project: the head inside the graph, cards whose own lines run without this package, int8 that is judged, folders that tell nothing private."""
+"""What leaves: the head inside the graph, cards whose own lines run without this package, int8 that is judged, folders that tell nothing private."""
 
 import builtins
 import contextlib
@@ -139,7 +139,8 @@ def test_minilm_in_int8_is_small_and_judged(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     few = ["--train-size", "60", "--val-size", "40", "--test-size", "60", "--max-length", "64"]
-    assert run_command(["train", "--model", "all-MiniLM-L6-v2", "--dataset", "reviews", "--method", "frozen", "--head", "linear", "--output-dir", "ck", *few]) == 0
+    frozen = ["--model", "all-MiniLM-L6-v2", "--method", "frozen", "--head", "linear"]
+    assert run_command(["train", *frozen, "--dataset", "reviews", "--output-dir", "ck", *few]) == 0
     capfd.readouterr()
     assert run_command(["export", "--checkpoint", "ck", "--to", "onnx", "--quantize", "int8", "--output", "out", "--json"]) == 0
     out, err = capfd.readouterr()
@@ -227,7 +228,8 @@ def test_results_of_all_kinds(trained, tmp_path, capfd):
         assert run_command(["export", "--checkpoint", str(checkpoint), "--to", "safetensors", "--output", str(tmp_path / name)]) == 0
         card, err = (tmp_path / name / "README.md").read_text(), capfd.readouterr().err
         if name == "partial":
-            assert "| accuracy | 0.7500 (95 % interval 0.500 to 0.900) |" in card and "| macro-F1 | not measured |" in card and "after an unknown number" in card
+            assert "| accuracy | 0.7500 (95 % interval 0.500 to 0.900) |" in card and "| macro-F1 | not measured |" in card
+            assert "after an unknown number of training examples" in card
         assert ("could not be read" in card) == ("could not be read" in err) == (name != "partial"), name
     (checkpoint / "result.json").unlink()
     export_classifier(checkpoint, tmp_path / "none", "safetensors")
