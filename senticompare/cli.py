@@ -6,9 +6,9 @@
 __all__ = ['Dataset', 'MaybeDataset', 'TextColumn', 'LabelColumn', 'Separator', 'Encoding', 'Stars', 'SkipBad', 'Reports',
            'TrainSize', 'ValSize', 'TestSize', 'MaxLength', 'Epochs', 'BatchSize', 'Rate', 'AsJson', 'Tune', 'Settings',
            'Checkpoint', 'app', 'EACH_S', 'Replace', 'KeepIn', 'FORMATS', 'LONGEST_LINE', 'LONGEST_WORD', 'print_rows',
-           'ranking_rows', 'models', 'datasets', 'inspect', 'methods', 'suites', 'run_suite', 'quickstart', 'benchmark',
-           'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'generation', 'dashboard', 'compare',
-           'recommend', 'prices', 'report', 'run_command', 'main']
+           'ranking_rows', 'ranking_notes', 'models', 'datasets', 'inspect', 'methods', 'suites', 'run_suite',
+           'quickstart', 'benchmark', 'train', 'train_all', 'evaluate', 'predict', 'export', 'runtimes', 'generation',
+           'dashboard', 'compare', 'recommend', 'prices', 'report', 'run_command', 'main']
 
 # %% ../nbs/72_cli.ipynb #d50ed4f2
 import builtins
@@ -144,29 +144,46 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 # %% ../nbs/72_cli.ipynb #2f730f0b
-def ranking_rows(board: Sequence[dict[str, Any]], metric: str = "accuracy") -> list[dict[str, Any]]:
-    "The leaderboard in the few columns that fit a terminal."
+def _three(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _figures(r: dict[str, Any], metric: str) -> dict[str, Any]:
+    "The metric that ranks, with its interval, then accuracy and macro-F1 where they are not it."
+    from senticompare.metrics import METRIC_NAMES
+
+    ci = r["value_ci95"] if r["rank"] else r["accuracy_ci95"] if metric == "accuracy" else None
+    value = r["value"] if r["rank"] else r["accuracy"] if metric == "accuracy" else None
+    first = {METRIC_NAMES[metric]: _three(value), "95 % interval": None if ci is None else f"{ci[0]:.3f}–{ci[1]:.3f}"}
+    return {**first, **{METRIC_NAMES[k]: _three(r[k]) for k in ("accuracy", "f1_macro") if k != metric}}
+
+# %% ../nbs/72_cli.ipynb #72a00001
+def ranking_rows(board: Sequence[dict[str, Any]], metric: str | None = None) -> list[dict[str, Any]]:
+    "The leaderboard in the few columns that fit a terminal; `metric` is that of the board where none is given."
     from senticompare.plots import milliseconds_text, run_label
 
-    rows, several = [], len({r["test_set"] for r in board if r["test_set"]}) > 1
+    chosen = metric or next((r["metric"] for r in board if r["rank"]), "accuracy")
+    tests, protocols = ({r[k] for r in board if r["rank"]} for k in ("test_set", "protocol"))
+    rows = []
     for r in board:
-        ci = r["accuracy_ci95"]
-        rows.append(
-            {
-                "rank": r["rank"],
-                "ranks": "{}–{}".format(*r["rank_ci95"]) if r.get("rank_ci95") else None,
-                "tie group": r["tie_group"],
-                **({"dataset": r["dataset"], "test rows": r.get("test_size")} if several else {}),
-                "run": run_label(r),
-                "accuracy": None if r["accuracy"] is None else f"{r['accuracy']:.3f}",
-                "95 % interval": None if ci is None else f"{ci[0]:.3f}–{ci[1]:.3f}",
-                "macro-F1": None if r["f1_macro"] is None else f"{r['f1_macro']:.3f}",
-                **({metric: None if r["value"] is None else f"{r['value']:.3f}"} if metric not in ("accuracy", "f1_macro") else {}),
-                "p50 ms": milliseconds_text(r["latency_median_ms"]),
-                "status": r["status"],
-            }
-        )
+        ranks = "{}–{}".format(*r["rank_ci95"]) if r.get("rank_ci95") else None
+        where = {"dataset": r["dataset"], "test rows": r.get("test_size")} if len(tests) > 1 else {}
+        where |= {"protocol": r["protocol"]} if len(protocols) > 1 else {}
+        seeds = {"sd of seeds": _three(r["accuracy_sd"])} if any(x["accuracy_sd"] is not None for x in board) else {}
+        first = {"rank": r["rank"], "plausible ranks": ranks, "tie group": r["tie_group"], **where, "run": run_label(r)}
+        rows.append({**first, **_figures(r, chosen), **seeds, "p50 ms": milliseconds_text(r["latency_median_ms"]), "status": r["status"]})
     return rows
+
+# %% ../nbs/72_cli.ipynb #72a00002
+def ranking_notes(board: Sequence[dict[str, Any]]) -> list[str]:
+    "What a reader of the ranking must know: why it is by this metric, which groups stand apart, what tie groups and plausible ranks are."
+    from senticompare.compare import why_apart, why_metric
+    from senticompare.plots import unsteady
+
+    said = [why_metric(board), *why_apart(board)]
+    if any(r["tie_group"] for r in board):
+        said.append("A tie group holds what cannot be told from its best on this test set; plausible ranks are those taken in 95 % of resampled test sets.")
+    return [s for s in (*said, unsteady(board)) if s]
 
 # %% ../nbs/72_cli.ipynb #33029ecb
 @app.command()
@@ -454,10 +471,11 @@ def _check_start(plan: Sequence[Any], folder: Path, replace_old: bool) -> None:
 # %% ../nbs/72_cli.ipynb #7a30a644
 def _say_next(board: Sequence[dict[str, Any]], folder: Path) -> None:
     "What to know of a ranking, and what to do with it."
-    print(f"Runs of one tie group cannot be told from its best on this test set. Open {visible(folder / 'summary.html')}")
+    for note in ranking_notes(board):
+        print(note, file=sys.stderr)
+    print(f"All of it: {visible(folder / 'summary.html')}")
     several = " --dataset NAME" if len({r["dataset"] for r in board}) > 1 else ""
     print(f"Next: senticompare recommend --reports {visible(shlex.quote(str(folder)))}{several}")
-    _warn_of_timings(board)
 
 
 def _status(plan: Sequence[Any], done: Sequence[dict[str, Any]], folder: Path) -> int:
@@ -591,36 +609,15 @@ def _tell_data(splits: Any) -> None:
     sizes = ", ".join(f"{len(f):,} {p}" for p, f in splits.parts().items())
     print(f"{sizes}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}", file=sys.stderr)
 
-
-def _scored(trained: Any, splits: Any, folder: Path) -> dict[str, dict[str, Any]]:
-    "Quality on validation and test; the test's goes into the checkpoint."
-    from senticompare.metrics import quality
-    from senticompare.resources import now
-    from senticompare.results import attach_result
-
-    held_out = {"validation": splits.validation, "test": splits.test}
-    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
-    data = {"sizes": {p: len(f) for p, f in splits.parts().items()}, "fingerprint": splits.fingerprint}
-    about = {"spec": asdict(trained.spec.resolved()), "quality": scores["test"], "data": data, "provenance": {"created_at": now()}}
-    attach_result(folder, about)
-    return scores
-
 # %% ../nbs/72_cli.ipynb #36863f22
-def _check_output(folder: Path) -> None:
-    "InputError where a checkpoint would replace something that is not one: an earlier checkpoint may be replaced, nothing else."
-    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-    if folder.resolve() == Path.cwd() or (there and not (folder / "senticompare.json").is_file()):
-        raise InputError(f"option --output-dir: {folder} is there already and is no checkpoint: name a new folder")
-
-
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
-    "Train one run, save its checkpoint, and score it on validation and test; of several processes, the first does all but the training."
-    from senticompare.classifier import discard_unfinished, save_classifier, train_along, train_classifier
+    "Train one run, save its checkpoint with its result, and score it on validation and test; of several processes, the first does all but the training."
+    from senticompare.classifier import discard_unfinished, train_along
     from senticompare.data import load_splits
+    from senticompare.record import train_and_record
     from senticompare.runner import run_inputs, set_threads
 
-    if output is not None:
-        _check_output(output)
+    _check_output(output, spec)
     set_threads(1)
     inputs, splits = run_inputs(spec), load_splits(spec)
     if launched()[0]:
@@ -628,12 +625,27 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
         raise typer.Exit()
     if not resume:
         discard_unfinished(spec, inputs)
-    trained = train_classifier(spec, splits, inputs, _watch)
-    folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
+    folder = output or home() / "checkpoints" / spec.run_id
+    result, validation = train_and_record(spec, splits, inputs, folder, _watch, " ".join(["senticompare", *sys.argv[1:]]))
     _tell_data(splits)
-    figures = {f"{p} {k}": round(s[k], 4) for p, s in _scored(trained, splits, folder).items() for k in ("accuracy", "f1_macro")}
-    share = trained.training.get("trainable_percent")
-    return {"run": spec.run_id, **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
+    return _trained_row(result, validation, folder)
+
+
+def _check_output(output: Path | None, spec: RunSpec) -> None:
+    from senticompare.classifier import check_output
+
+    if output is not None:
+        check_output(output, spec)
+
+# %% ../nbs/72_cli.ipynb #56ee1253
+def _trained_row(result: dict[str, Any], validation: dict[str, Any], folder: Path) -> dict[str, Any]:
+    "What is printed of a trained run; a result that cannot be trusted is told on standard error."
+    if result["error"]:
+        print(f"warning: not to be trusted, {result['error']}", file=sys.stderr)
+    scores = {"validation": validation, "test": result["quality"]}
+    figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
+    share = result["training"]["trainable_percent"]
+    return {"run": result["run_id"], **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
 
 # %% ../nbs/72_cli.ipynb #2fb84f06
 @app.command()
@@ -673,10 +685,14 @@ def train_all(
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, epochs=epochs)
     specs = [make_spec({"model": m, "dataset": dataset, "method": method, **given}) for m in names]
     check_used(specs, given)
+    if output_dir and output_dir.is_symlink():
+        raise InputError(f"option --output-dir: {output_dir} is a link: name a new folder")
+    for spec in specs:
+        _check_output(output_dir and output_dir / spec.run_id, spec)
     rows, failed = [], 0
     for spec in specs:
         try:
-            rows.append(_train(spec, output_dir / spec.run_id if output_dir else None))
+            rows.append(_train(spec, output_dir and output_dir / spec.run_id))
         except InputError as e:  # one model that cannot be had does not stop the others
             failed += 1
             print(f"error: {e}", file=sys.stderr)
@@ -722,7 +738,8 @@ def _tell_judged(found: Any) -> None:
     from senticompare.data import visible
 
     left = [f"{n:,} × {reason}" for reason, n in found.dropped.items()] + [f"{found.seen:,} × trained or chosen on by this checkpoint"] * bool(found.seen)
-    print(f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged; left out: {', '.join(left) or 'none'}", file=sys.stderr)
+    said = f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged"
+    print(said + (f"; left out: {', '.join(left)}" if left else ""), file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #b7f3920d
 def _judged(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> tuple[Any, bool]:
@@ -1031,35 +1048,31 @@ def dashboard(
 # %% ../nbs/72_cli.ipynb #ca68574d
 @app.command()
 def compare(
-    reports: Reports = Path("reports"), metric: Annotated[str, typer.Option(help="accuracy, f1_macro, mcc, … or score.")] = "accuracy",
+    reports: Reports = Path("reports"),
+    metric: Annotated[str | None, typer.Option(help="accuracy, f1_macro, mcc, … or score (default: accuracy, or f1_macro for skewed classes).")] = None,
     weights: Annotated[str | None, typer.Option(help="Rank by a composite score, for example accuracy=0.6,latency=0.4.")] = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Ranking with tie groups and intervals."
     from senticompare.compare import load_leaderboard
+    from senticompare.metrics import METRIC_NAMES
     from senticompare.score import WEIGHTS, read_weights
 
     chosen = read_weights(weights) if weights is not None else None
-    if chosen and metric not in ("accuracy", "score"):
+    if chosen and metric not in (None, "accuracy", "score"):
         raise InputError(f"option --weights: they make a score, but --metric {metric} is asked: leave one of them out")
-    metric = "score" if chosen else metric
-    board = load_leaderboard(reports, metric, chosen)
-    if metric == "score" and board and all(r["score"] is None for r in board):
+    board = load_leaderboard(reports, "score" if chosen else metric, chosen)
+    used = next((r["metric"] for r in board if r["rank"]), metric or "accuracy")
+    if used == "score" and board and all(r["score"] is None for r in board):
         raise InputError(f"option --weights: no run has all of {', '.join(chosen or WEIGHTS)} measured, so none has a score; leave out what was not measured")
-    print_rows(board if as_json else ranking_rows(board, metric), as_json, title=f"{reports}: by {metric}")
-    _warn_of_timings(board)
-    if metric == "score":
+    print_rows(board if as_json else ranking_rows(board, used), as_json, title=f"{reports}: by {METRIC_NAMES[used]}")
+    for note in ranking_notes(board):
+        print(note, file=sys.stderr)
+    if used == "score":
         print("Tie groups and ranks are those of accuracy; the score itself is not tested.", file=sys.stderr)
-    elif metric not in ("accuracy", "f1_macro", "mcc"):
-        print(f"There is no paired test for {metric}: the order is that of the point estimates.", file=sys.stderr)
+    elif used not in ("accuracy", "f1_macro", "mcc"):
+        print(f"There is no paired test for {METRIC_NAMES[used]}: the order is that of the point estimates.", file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #17ec8634
-def _warn_of_timings(board: Sequence[dict[str, Any]]) -> None:
-    from senticompare.plots import unsteady
-
-    if warning := unsteady(board):
-        print(warning, file=sys.stderr)
-
-
 def _of_dataset(results: list[dict[str, Any]], dataset: str | None) -> list[dict[str, Any]]:
     known = list(dict.fromkeys(slug(str(r["spec"]["dataset"])) for r in results))
     if dataset is not None and slug(dataset) not in known:
@@ -1079,8 +1092,8 @@ def _limits(**given: float | None) -> dict[str, float]:
 
 
 def _accepted(licences: str | None) -> list[str]:
-    "Accepted licences in lower case, none for any; InputError when an empty list is given."
-    accepted = [part.strip().lower() for part in licences.split(",") if part.strip()] if licences is not None else []
+    "Accepted licences as they were written, none for any; InputError when an empty list is given."
+    accepted = [part.strip() for part in licences.split(",") if part.strip()] if licences is not None else []
     if licences is not None and not accepted:
         raise InputError("option --licences: no licence is named; leave it out to accept any")
     return accepted
@@ -1095,27 +1108,43 @@ def recommend(
     max_cost_per_1k: Annotated[float | None, typer.Option(help="Most that 1,000 queries may cost, USD.")] = None,
     licences: Annotated[str | None, typer.Option("--licences", help="Licences that will do, comma-separated.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Its runs alone, where a folder has several datasets.")] = None,
-    metric: Annotated[str, typer.Option(help="accuracy, f1_macro or mcc.")] = "accuracy", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    "The model to ship under limits, and why the others are not."
-    from senticompare.compare import leaderboard_row
+    metric: Annotated[str | None, typer.Option(help="accuracy, f1_macro or mcc (default: accuracy, or f1_macro for skewed classes).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    "The model to ship under limits, and why the others are not; exit status 1 where nothing is worth shipping."
     from senticompare.cost import with_prices
     from senticompare.recommend import recommend as choose
     from senticompare.results import read_predictions, read_results
 
-    if metric not in (known := ("accuracy", "f1_macro", "mcc")):
-        raise InputError(f"option --metric: {metric!r} has no paired test{nearest(metric, known)}")
+    if metric not in (None, *(known := ("accuracy", "f1_macro", "mcc"))):
+        raise InputError(f"option --metric: {metric!r} has no paired test{nearest(str(metric), known)}")
     asked = _limits(max_latency_p95_ms=max_latency_p95_ms, max_memory_mb=max_memory_mb, max_size_mb=max_size_mb, max_cost_per_1k=max_cost_per_1k)
     found = _of_dataset(with_prices(read_results(reports)), dataset)
     answer = choose(found, read_predictions(reports, found), asked, metric, _accepted(licences))
     if as_json:
         print(json.dumps(asdict(answer), indent=1))
     else:
-        nearest_run = f" The nearest is {answer.nearest}." if answer.nearest else ""
-        print(f"Ship {answer.run_id}: {answer.why}." if answer.run_id else f"No model meets this: {answer.why}.{nearest_run}")
-        print_rows([{"run": run, "why not": reason} for run, reason in answer.others.items()], False)
-    _warn_of_timings([leaderboard_row(r) for r in found if r["status"] == "completed"])
+        _print_recommendation(answer)
+    for warning in answer.warnings:
+        print(warning, file=sys.stderr)
     raise typer.Exit(0 if answer.run_id else 1)
+
+# %% ../nbs/72_cli.ipynb #72a00003
+def _print_recommendation(answer: Any) -> None:
+    "The recommendation as a reader sees it: what to ship, how to get it, and why not the others."
+    from senticompare.config import visible
+
+    if answer.run_id:
+        print(visible(f"Ship {answer.label}: {answer.why}."))
+        print(visible(f"Checkpoint: {answer.checkpoint}" if answer.checkpoint else "Its checkpoint is not on this machine. To train it:"))
+        print(visible(f"Next: {answer.next}" if answer.checkpoint else f"  {answer.next}"))
+    elif answer.best_so_far:
+        print(visible(f"No model is worth shipping on this evidence: {answer.why}."))
+    else:
+        nearest_run = f" The nearest is {answer.names[answer.nearest]}." if answer.nearest else ""
+        print(visible(f"No model meets this: {answer.why}.{nearest_run}"))
+    if answer.others:
+        print_rows([{"run": answer.names.get(run, run), "why not": reason} for run, reason in answer.others.items()], False)
 
 # %% ../nbs/72_cli.ipynb #44d226b7
 @app.command()
@@ -1136,9 +1165,9 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
     "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
-    from senticompare.sections import boards_of
+    from senticompare.compare import group_rows
 
-    for number, rows in enumerate(boards_of(board), 1):
+    for number, rows in enumerate(group_rows(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)
