@@ -471,11 +471,11 @@ def _check_start(plan: Sequence[Any], folder: Path, replace_old: bool) -> None:
 # %% ../nbs/72_cli.ipynb #7a30a644
 def _say_next(board: Sequence[dict[str, Any]], folder: Path) -> None:
     "What to know of a ranking, and what to do with it."
-    print(f"Open {visible(folder / 'summary.html')}")
-    several = " --dataset NAME" if len({r["dataset"] for r in board}) > 1 else ""
-    print(f"Next: senticompare recommend --reports {visible(shlex.quote(str(folder)))}{several}")
     for note in ranking_notes(board):
         print(note, file=sys.stderr)
+    print(f"All of it: {visible(folder / 'summary.html')}")
+    several = " --dataset NAME" if len({r["dataset"] for r in board}) > 1 else ""
+    print(f"Next: senticompare recommend --reports {visible(shlex.quote(str(folder)))}{several}")
 
 
 def _status(plan: Sequence[Any], done: Sequence[dict[str, Any]], folder: Path) -> int:
@@ -609,36 +609,15 @@ def _tell_data(splits: Any) -> None:
     sizes = ", ".join(f"{len(f):,} {p}" for p, f in splits.parts().items())
     print(f"{sizes}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}", file=sys.stderr)
 
-
-def _scored(trained: Any, splits: Any, folder: Path) -> dict[str, dict[str, Any]]:
-    "Quality on validation and test; the test's goes into the checkpoint."
-    from senticompare.metrics import quality
-    from senticompare.resources import now
-    from senticompare.results import attach_result
-
-    held_out = {"validation": splits.validation, "test": splits.test}
-    scores = {p: quality(f["label"].to_numpy(), trained.predict_proba(list(f["text"])), splits.classes) for p, f in held_out.items()}
-    data = {"sizes": {p: len(f) for p, f in splits.parts().items()}, "fingerprint": splits.fingerprint}
-    about = {"spec": asdict(trained.spec.resolved()), "quality": scores["test"], "data": data, "provenance": {"created_at": now()}}
-    attach_result(folder, about)
-    return scores
-
 # %% ../nbs/72_cli.ipynb #36863f22
-def _check_output(folder: Path) -> None:
-    "InputError where a checkpoint would replace something that is not one: an earlier checkpoint may be replaced, nothing else."
-    there = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-    if folder.resolve() == Path.cwd() or (there and not (folder / "senticompare.json").is_file()):
-        raise InputError(f"option --output-dir: {folder} is there already and is no checkpoint: name a new folder")
-
-
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
-    "Train one run, save its checkpoint, and score it on validation and test; of several processes, the first does all but the training."
-    from senticompare.classifier import discard_unfinished, save_classifier, train_along, train_classifier
+    "Train one run, save its checkpoint with its result, and score it on validation and test; of several processes, the first does all but the training."
+    from senticompare.classifier import discard_unfinished, train_along
     from senticompare.data import load_splits
+    from senticompare.record import train_and_record
     from senticompare.runner import run_inputs, set_threads
 
-    if output is not None:
-        _check_output(output)
+    _check_output(output, spec)
     set_threads(1)
     inputs, splits = run_inputs(spec), load_splits(spec)
     if launched()[0]:
@@ -646,12 +625,27 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
         raise typer.Exit()
     if not resume:
         discard_unfinished(spec, inputs)
-    trained = train_classifier(spec, splits, inputs, _watch)
-    folder = save_classifier(trained, output or home() / "checkpoints" / spec.run_id)
+    folder = output or home() / "checkpoints" / spec.run_id
+    result, validation = train_and_record(spec, splits, inputs, folder, _watch, " ".join(["senticompare", *sys.argv[1:]]))
     _tell_data(splits)
-    figures = {f"{p} {k}": round(s[k], 4) for p, s in _scored(trained, splits, folder).items() for k in ("accuracy", "f1_macro")}
-    share = trained.training.get("trainable_percent")
-    return {"run": spec.run_id, **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
+    return _trained_row(result, validation, folder)
+
+
+def _check_output(output: Path | None, spec: RunSpec) -> None:
+    from senticompare.classifier import check_output
+
+    if output is not None:
+        check_output(output, spec)
+
+# %% ../nbs/72_cli.ipynb #56ee1253
+def _trained_row(result: dict[str, Any], validation: dict[str, Any], folder: Path) -> dict[str, Any]:
+    "What is printed of a trained run; a result that cannot be trusted is told on standard error."
+    if result["error"]:
+        print(f"warning: not to be trusted, {result['error']}", file=sys.stderr)
+    scores = {"validation": validation, "test": result["quality"]}
+    figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
+    share = result["training"]["trainable_percent"]
+    return {"run": result["run_id"], **figures, "trainable %": None if share is None else round(share, 3), "checkpoint": str(folder)}
 
 # %% ../nbs/72_cli.ipynb #2fb84f06
 @app.command()
@@ -691,10 +685,14 @@ def train_all(
     given = _given(train_size=train_size, val_size=val_size, test_size=test_size, epochs=epochs)
     specs = [make_spec({"model": m, "dataset": dataset, "method": method, **given}) for m in names]
     check_used(specs, given)
+    if output_dir and output_dir.is_symlink():
+        raise InputError(f"option --output-dir: {output_dir} is a link: name a new folder")
+    for spec in specs:
+        _check_output(output_dir and output_dir / spec.run_id, spec)
     rows, failed = [], 0
     for spec in specs:
         try:
-            rows.append(_train(spec, output_dir / spec.run_id if output_dir else None))
+            rows.append(_train(spec, output_dir and output_dir / spec.run_id))
         except InputError as e:  # one model that cannot be had does not stop the others
             failed += 1
             print(f"error: {e}", file=sys.stderr)
@@ -740,7 +738,8 @@ def _tell_judged(found: Any) -> None:
     from senticompare.data import visible
 
     left = [f"{n:,} × {reason}" for reason, n in found.dropped.items()] + [f"{found.seen:,} × trained or chosen on by this checkpoint"] * bool(found.seen)
-    print(f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged; left out: {', '.join(left) or 'none'}", file=sys.stderr)
+    said = f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged"
+    print(said + (f"; left out: {', '.join(left)}" if left else ""), file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #b7f3920d
 def _judged(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> tuple[Any, bool]:
@@ -1150,9 +1149,9 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
     "Write the charts of every test set and protocol of a board as pictures."
     from senticompare import plots
-    from senticompare.sections import boards_of
+    from senticompare.compare import group_rows
 
-    for number, rows in enumerate(boards_of(board), 1):
+    for number, rows in enumerate(group_rows(board), 1):
         for name, chart in (("quality", plots.quality_chart), ("tradeoff", plots.tradeoff_chart)):
             path = reports / f"{name}-{number}.{suffix}"
             plots.save_image(chart(rows, rows[0]["test_size"]), path)

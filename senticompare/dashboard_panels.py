@@ -19,7 +19,7 @@ from senticompare.dashboard import (
     choices, differences, differences_html, front_chart, matching, names_html, pair_counts, pair_html, predictions_html, ranking_html, reading_html, runs_of,
     suite_title, weighted_html, weights_of,
 )  # fmt: skip
-from .plots import label_among, run_label
+from .plots import run_label
 from .score import WEIGHTS
 
 # %% ../nbs/65_dashboard_panels.ipynb #7da10005
@@ -66,7 +66,7 @@ def weight_sliders(rows: list[Row]) -> dict[str, Any]:
 
 def ranking_panel(view: View) -> Any:
     "The table by a metric, or in the order of weights of one's own."
-    usual = view.suite.rows[0].get("metric") or "accuracy"
+    usual = view.suite.rows[0]["metric"]
     order = w.ToggleButtons(options=[*((heading, name) for name, heading in MARKS.items()), ("my weights", "")], value=usual, style={"button_width": "auto"})
     sliders = weight_sliders(view.suite.rows)
     weights, shown = w.VBox(list(sliders.values())).add_class("sc-sliders"), w.HTML()
@@ -129,7 +129,7 @@ def run_list(view: View, place: int, name: str) -> Any:
 
 
 def _label(view: View, run_id: str) -> str:
-    return next(run_label(r) for r in runs_of(view.suite, view.suite.rows) if r["run_id"] == run_id)
+    return next(run_label(r) for r in view.runs() if r["run_id"] == run_id)
 
 # %% ../nbs/65_dashboard_panels.ipynb #7da10018
 def comparison_panel(view: View) -> Any:
@@ -178,7 +178,7 @@ def predictions_panel(view: View) -> Any:
     return w.VBox([w.HBox([run, words]).add_class("sc-row"), w.HBox([kind, page]).add_class("sc-row"), count, shown])
 
 # %% ../nbs/65_dashboard_panels.ipynb #7da10025
-NO_CHECKPOINT = "No checkpoint of these runs is on this machine: run the suite here (senticompare benchmark) to try texts."
+NO_CHECKPOINT = "No checkpoint of these recipes is on this machine: run the suite here (senticompare benchmark) to try texts."
 
 
 def note_html(words: str) -> str:
@@ -198,7 +198,7 @@ def try_panel(view: View) -> Any:
         forget(_)
         button.disabled = True
         try:
-            _ask(view.suite, text.value, state, shown)
+            _ask(view, text.value, state, shown)
         finally:
             button.disabled = False
 
@@ -207,21 +207,22 @@ def try_panel(view: View) -> Any:
     return w.VBox([text, button, state, shown])
 
 # %% ../nbs/65_dashboard_panels.ipynb #7da10026
-def _ask(suite: Suite, text: str, state: Any, shown: Any) -> None:
-    "Ask every checkpoint; `state` says how far it is, `shown` holds the answers so far."
+def _ask(view: View, text: str, state: Any, shown: Any) -> None:
+    "Ask every checkpoint of the recipes that are looked at; `state` says how far it is, `shown` holds the answers so far."
     from senticompare.data import clean_text
 
-    text, places = clean_text(text), checkpoints(suite)
+    rows, text = view.rows(), clean_text(text)
+    places = checkpoints(view.suite, rows)
     if not text or not places:
         state.value = note_html(NO_CHECKPOINT if text else "Type a text first.")
         return
-    names = {r["run_id"]: label_among(r, len(boards(suite)) > 1) for r in suite.rows}
+    names = {r["run_id"]: run_label(r) for r in rows}
     said: list[Answer] = []
     for place, (run_id, folder) in enumerate(places.items(), 1):
         state.value = note_html(f"asking {place} of {len(places)}: {names[run_id]} …")
-        shown.value = answers_html(suite, said, list(places)[place - 1 :])
+        shown.value = answers_html(rows, said, list(places)[place - 1 :])
         said.append(answer(run_id, folder, text))
-    state.value, shown.value = "", answers_html(suite, said)
+    state.value, shown.value = "", answers_html(rows, said)
 
 # %% ../nbs/65_dashboard_panels.ipynb #7da10030
 PANELS = {"Ranking": ranking_panel, "Trade-off": tradeoff_panel, "Two runs": comparison_panel, "Predictions": predictions_panel, "Try a text": try_panel}

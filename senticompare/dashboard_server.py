@@ -17,6 +17,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +33,7 @@ from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
-from .config import InputError, bundled
+from .config import bundled
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c05
 EVERYWHERE = ("0.0.0.0", "::")
@@ -135,6 +136,7 @@ class Kernels(AsyncMappingKernelManager):
 
     visited = False
     notebook_path: str | None = None  # set by Voilà
+    fill_if_needed: Callable[..., None]  # Voilà's own: does nothing where a kernel stands ready
 
     def pages(self) -> int:
         "Pages that are open."
@@ -143,7 +145,12 @@ class Kernels(AsyncMappingKernelManager):
     def notify_connect(self, kernel_id: str) -> None:
         super().notify_connect(kernel_id)
         self.visited = True
-        self.fill_if_needed(notebook_name=self.notebook_path)  # Voilà's: does nothing where one stands ready
+        self.fill_if_needed(notebook_name=self.notebook_path)
+
+    def expect_visitor(self) -> None:
+        "Start the time of every kernel anew: one of them is about to get a page, and may have stood ready for hours."
+        for kernel in self._kernels.values():
+            kernel.last_activity = datetime.now().astimezone()
 
     async def cull_kernels(self) -> None:
         await super().cull_kernels()  # passes over the one that stands ready
@@ -164,6 +171,7 @@ class Page(TornadoVoilaHandler):
         if self.kernel_manager.pages() >= MOST_PAGES:
             raise HTTPError(503, f"{MOST_PAGES} pages of this dashboard are open already: close one and load this one again.")
         assert self.xsrf_token  # read, so that its cookie is set: the page's goodbye has to carry it
+        self.kernel_manager.expect_visitor()
         await super().get(path)
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c23
@@ -198,7 +206,8 @@ def settings(
     ends = {"cull_idle_timeout": round(idle_s), "cull_interval": max(1, round(idle_s / 6)), "cull_connected": False}
     visitors = {"cookie_name": f"senticompare-{port}", "cookie_options": {"SameSite": "Strict"}}
     specs = {"allowed_kernelspecs": {KERNEL}, "ensure_native_kernel": False}
-    return Config(Voila=server, VoilaConfiguration=page, MappingKernelManager=ends, VoilaKernelManager={"fill_delay": 2.0}, IdentityProvider=visitors, KernelSpecManager=specs)
+    found = {"Voila": server, "VoilaConfiguration": page, "MappingKernelManager": ends, "IdentityProvider": visitors, "KernelSpecManager": specs}
+    return Config(found, VoilaKernelManager={"fill_delay": 2.0})
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c25
 IDLE_S = 30.0

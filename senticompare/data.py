@@ -198,20 +198,26 @@ def _way_of_writing(path: Path, separator: str | None, encoding: str | None) -> 
     return usual if separator is None else separator_sign(separator), "utf-8-sig" if encoding is None else encoding_name(encoding) or "utf-8-sig"
 
 # %% ../nbs/10_data.ipynb #5a1e0303
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # a file's first bytes
+def _utf16(path: Path) -> str:
+    "The kind of UTF-16 that a file's first bytes look like, empty for none: a mark, or a NUL beside nearly every letter."
+    with path.open("rb") as f:
+        first = f.read(400)
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    nuls = [first[start::2].count(0) for start in (0, 1)]
+    return "" if max(nuls) < len(first) / 4 or not first else ("utf-16-be", "utf-16-le")[nuls[1] > nuls[0]]
 
 
 def _undecodable(table: Table) -> InputError:
     "The error for a file that is not in the encoding it was read with: line and byte, and what to do."
     if table.path is None:
         return InputError(f"{table.name}: not UTF-8; save its files as UTF-8")
-    content = table.path.read_bytes()
-    if table.encoding is None and content.startswith(_UTF16):
-        return InputError(f"{table.name}: not UTF-8 but UTF-16, as its first two bytes say; read it with --encoding utf-16, or save it as UTF-8")
-    if table.encoding is None:
-        where = _bad_byte(content, "utf-8")
-        return InputError(f"{table.name}: not UTF-8{where}; read it with --encoding cp1252 if it comes from Windows or Excel, or save it as UTF-8")
-    return InputError(f"{table.name}: not {table.encoding}{_bad_byte(content, table.encoding)}; give its own encoding with --encoding, or save it as UTF-8")
+    where = _bad_byte(table.path.read_bytes(), table.encoding or "utf-8")
+    if table.encoding is not None:
+        return InputError(f"{table.name}: not {table.encoding}{where}; give its own encoding with --encoding, or save it as UTF-8")
+    if kind := _utf16(table.path):
+        return InputError(f"{table.name}: not UTF-8 but UTF-16, as its first bytes show; read it with --encoding {kind}, or save it as UTF-8")
+    return InputError(f"{table.name}: not UTF-8{where}; read it with --encoding cp1252 if it comes from Windows or Excel, or save it as UTF-8")
 
 
 def _bad_byte(content: bytes, encoding: str) -> str:
@@ -233,14 +239,15 @@ def open_table(path: str | Path, separator: str | None = None, encoding: str | N
     if path.suffix.lower() not in FILE_TABLES:
         raise InputError(f"file {path}: unknown format {path.suffix!r}{nearest(path.suffix, FILE_TABLES)}")
     sign, code = _way_of_writing(path, separator, encoding)
+    unread = Table(str(path), (), lambda: iter(()), sign, path, encoding)
     try:
         table = replace(FILE_TABLES[path.suffix.lower()](path, sign, code), path=path, encoding=encoding)
     except UnicodeError:
-        raise _undecodable(Table(str(path), (), lambda: iter(()), "", path, encoding)) from None
+        raise _undecodable(unread) from None
     except csv.Error as e:
-        raise InputError(f"{path}: its first line is no header of a CSV file ({e}); if it is UTF-16, read it with --encoding utf-16-le") from None
-    if any("\0" in name for name in table.columns):
-        raise InputError(f"{path}: NUL characters in its column names, as when UTF-16 is read as UTF-8; read it with --encoding utf-16-le")
+        raise (_undecodable(unread) if _utf16(path) else InputError(f"{path}: its first line is no header of a CSV file ({e})")) from None
+    if encoding is None and any("\0" in name for name in table.columns):
+        raise _undecodable(table)
     if not table.columns:
         raise InputError(f"{path}: the file is empty")
     return table
@@ -970,10 +977,10 @@ def _file_hash(path: str, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
 
 
-def file_hash(path: Path) -> str:
+def file_hash(path: str | Path) -> str:
     "SHA-256 (hex) of a file's bytes, remembered while the file does not change."
-    stat = path.stat()
-    return _file_hash(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    stat = Path(path).stat()
+    return _file_hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 def data_fingerprint(dataset: str | Path) -> str:

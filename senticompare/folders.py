@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .config import digest, write_text
+from .config import digest, visible, write_text
 
 # %% ../nbs/05_folders.ipynb #09c36a37
 @contextmanager
@@ -95,7 +95,9 @@ def put_in_place(new: Path, target: Path) -> None:
 def settle(folder: Path) -> None:
     "Write a folder's files out to the disk, readable for everybody (mode 644, folders 755)."
     for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        mode = 0o755 if path.is_dir() else 0o644
+        if path.stat().st_mode & 0o777 != mode:  # a file that is shared by a link may be another user's, and right already
+            path.chmod(mode)
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -203,8 +205,6 @@ def _unfinished(name: str, listed: set[str]) -> bool:
 # %% ../nbs/05_folders.ipynb #164c9baa
 def tell(line: str) -> None:
     "One line on standard error; a notebook's kernel sends it to the terminal, not into the notebook."
-    from senticompare.data import visible
-
     terminal = getattr(sys.stderr, "_original_stdstream_copy", None)  # ipykernel's own way past its capture
     if terminal is not None:
         os.write(terminal, f"{visible(line)}\n".encode(errors="replace"))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .architectures import twin_folder
-from .config import InputError, hub_trouble, nearest, pick_device, quiet
+from .config import InputError, hub_trouble, nearest, pick_device, quiet, user_path
 from .data import file_hash
 
 # %% ../nbs/20_models.ipynb #88f3edd2
@@ -116,9 +116,10 @@ def _hub_card(hub_id: str) -> ModelCard:
     return replace(_folder_card(folder), alias=bare.alias, hub_id=hub_id, folder="")
 
 # %% ../nbs/20_models.ipynb #a5f7c0da
-def find_model(name: str) -> ModelCard:
+def find_model(name: str | Path) -> ModelCard:
     "The card of an alias, a local folder or a Hub id; InputError with the nearest known name otherwise."
-    folder = Path(name).expanduser()
+    name = str(name)
+    folder = user_path(name)
     known = {alias.lower(): card for alias, card in MODELS.items()}
     if name.lower() in known:
         return known[name.lower()]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .compare import leaderboard, machine_text
+from .compare import group_rows, leaderboard, machine_text, why_apart
 from .config import METHODS, slug, write_text
 from .data import markdown_text
 from .display import figure_text, heading
 from .plots import run_label, unsteady
 from .results import read_predictions, read_results
-from .sections import answer_text, board_name, boards_of, chosen_row, not_measured
+from .sections import answer_text, board_name, not_measured, recommended
 
 # %% ../nbs/64_paper.ipynb #8179927c
 @dataclass
@@ -66,7 +66,7 @@ def _methods(ranked: list[dict[str, Any]], names: dict[str, str], s: Sources) ->
         stated = SETTINGS if method.trains else () if method.name == "baseline" else ("max_length",)
         used = _settings_used(r)
         settings = ", ".join(f"{n} {markdown_text(used[n]) if isinstance(used[n], str) else f'{used[n]:g}'}" for n in stated if used.get(n) is not None)
-        figures = [s.cite(r, f"training.{f}", "support") if method.trains else "–" for f in ("trainable_params", "train_time_s")]
+        figures = [s.cite(r, f"training.{f}", f) if method.trains else "–" for f in ("trainable_params", "train_time_s")]
         lines.append(f"| {names[r['run_id']]} | {method.summary} | {settings or '–'} | " + " | ".join(figures) + " |")
     measured = "Latency and memory were measured in a process of their own on the texts of the test set."
     return [*lines, "", " ".join([measured, *dict.fromkeys(_machine(r) for r in ranked)])]
@@ -86,14 +86,15 @@ def _machine(result: dict[str, Any]) -> str:
 # %% ../nbs/64_paper.ipynb #d437c691
 def _results(rows: list[dict[str, Any]], by_id: dict[str, dict[str, Any]], names: dict[str, str], s: Sources) -> list[str]:
     metric = rows[0]["metric"]
-    more = [] if metric == "f1_macro" else [heading("f1_macro")]
+    more = [] if metric == "f1_macro" else [f"{heading('f1_macro')} (95 % interval)"]
     heads = ["rank", "run", heading(metric), heading("value_ci95"), *more, "p50 ms (95 % interval)", heading("memory_allocated_mb")]
     lines = ["## Results", "", "| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for row in rows:
         cells = [str(row["rank"]), names[row["run_id"]], _mean(row, by_id, f"quality.{metric}", metric, row["value"], s)]
         cells.append(figure_text("value_ci95", row["value_ci95"]))
-        cells += [_mean(row, by_id, "quality.f1_macro", "f1_macro", row["f1_macro"], s) for _ in more]
-        cells += [_latency(row, by_id, s), _mean(row, by_id, "memory.infer_peak_rss_mb", "memory_allocated_mb", row["memory_allocated_mb"], s)]
+        cells += [_with_interval(row, by_id, "quality.f1_macro", "f1_macro", s) for _ in more]
+        cells.append(_with_interval(row, by_id, "speed.latency_p50_ms", "latency_median_ms", s))
+        cells.append(_mean(row, by_id, "memory.infer_peak_rss_mb", "memory_allocated_mb", row["memory_allocated_mb"], s))
         lines.append("| " + " | ".join(cells) + " |")
     if warning := unsteady(rows):
         lines += ["", markdown_text(warning)]
@@ -108,10 +109,12 @@ def _mean(row: dict[str, Any], by_id: dict[str, dict[str, Any]], path: str, as_f
     return printed[0] if len(printed) == 1 else figure_text(as_field, value)
 
 
-def _latency(row: dict[str, Any], by_id: dict[str, dict[str, Any]], s: Sources) -> str:
-    text = _mean(row, by_id, "speed.latency_p50_ms", "latency_median_ms", row["latency_median_ms"], s)
-    ends = by_id[row["run_id"]]["speed"].get("latency_p50_ci95_ms") if len(row["run_ids"]) == 1 else None
-    return f"{text} ({ends[0]:,.2f}–{ends[1]:,.2f})" if ends else text
+def _with_interval(row: dict[str, Any], by_id: dict[str, dict[str, Any]], path: str, as_field: str, s: Sources) -> str:
+    "A figure with its interval behind it; a mean of seeds, and what is too small to print, has none."
+    text, (block, name) = _mean(row, by_id, path, as_field, row[as_field], s), path.split(".")
+    field = name.replace("_ms", "_ci95_ms") if name.endswith("_ms") else f"{name}_ci95"
+    ends = by_id[row["run_id"]][block].get(field) if len(row["run_ids"]) == 1 and not text.startswith("<") else None
+    return f"{text} ({figure_text(as_field, ends[0])}–{figure_text(as_field, ends[1])})" if ends else text
 
 # %% ../nbs/64_paper.ipynb #f9fb15b9
 def _weakest(best: dict[str, Any], name: str, s: Sources) -> list[str]:
@@ -144,7 +147,8 @@ def _limits(results: list[dict[str, Any]], ranked: list[dict[str, Any]], kept: d
 # %% ../nbs/64_paper.ipynb #14d1eea8
 def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str, metric: str | None = None) -> str:
     "The report as Markdown, a part for each test set and protocol."
-    boards = boards_of(leaderboard(results, predictions, metric))
+    board = leaderboard(results, predictions, metric)
+    boards = group_rows(board)
     if not boards:
         return f"# {markdown_text(title)}\n\nNo run can be ranked.\n"
     datasets = dict.fromkeys(str(rows[0]["dataset"]) for rows in boards)
@@ -152,6 +156,7 @@ def paper(results: list[dict[str, Any]], predictions: dict[str, Any], title: str
     parts = [_part(results, predictions, rows, s) for rows in boards]
     if len(parts) > 1:
         parts = [f"# Part {i}: {markdown_text(board_name(rows, boards))}\n\n{part}" for i, (rows, part) in enumerate(zip(boards, parts, strict=True), 1)]
+    parts += ["\n".join(["## Why some runs are not ranked together", "", *(f"- {markdown_text(why)}" for why in why_apart(board))])] if len(boards) > 1 else []
     sources = ["## Sources", "", "Every figure above stands in a result file beside this paper:", "", *s.table(names)]
     first = f"# Which model for {', '.join(map(markdown_text, datasets))}: {markdown_text(title)}"
     return "\n\n".join([first, *parts, "\n".join(sources)]) + "\n"
@@ -162,7 +167,7 @@ def _part(results: list[dict[str, Any]], predictions: dict[str, Any], rows: list
     ranked, plain = [by_id[r["run_id"]] for r in rows], {run_id: run_label(r) for r in rows for run_id in r["run_ids"]}
     names = {run_id: markdown_text(name) for run_id, name in plain.items()}
     same = [r for r in results if slug(r["spec"]["dataset"]) == slug(ranked[0]["spec"]["dataset"])]
-    chosen = by_id[chosen_row(rows, by_id, predictions)["run_id"]]
+    chosen = by_id[recommended(rows, predictions)[0]["run_id"]]
     sections = [
         ["## Recommendation", "", answer_text(rows, by_id, predictions)],
         _results(rows, by_id, names, s),

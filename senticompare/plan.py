@@ -9,11 +9,13 @@ __all__ = ['Planned', 'run_inputs', 'what_changed', 'check_replaced', 'stored_em
 # %% ../nbs/67_plan.ipynb #bbee95c6
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .config import METHODS, InputError, RunSpec, home, hub_trouble, pick_device, slug, spec_hash, training_hash, user_path, visible
+from senticompare.config import (
+    DATA_FIELDS, METHODS, InputError, RunSpec, home, hub_trouble, pick_device, slug, spec_hash, training_hash, user_path, visible,
+)  # fmt: skip
 from .data import data_fingerprint, load_splits, text_key
 from .footprint import missing_package, weights_place
 from .models import ModelCard, find_model, model_fingerprint
@@ -124,8 +126,7 @@ def make_plan(specs: Sequence[RunSpec], reports: str | Path) -> list[Planned]:
 # %% ../nbs/67_plan.ipynb #08d69046
 def data_settings(spec: RunSpec) -> RunSpec:
     "A specification with a run's data settings and nothing else: runs for which it is the same read the same rows."
-    names = [f.name for f in fields(RunSpec) if f.name in ("dataset", "stars", "data_seed") or f.name.endswith(("_column", "_size", "_rows"))]
-    return RunSpec(**{name: getattr(spec, name) for name in names})
+    return RunSpec(**{name: getattr(spec, name) for name in DATA_FIELDS})
 
 # %% ../nbs/67_plan.ipynb #fd4c750f
 def without_repeats(specs: Sequence[RunSpec]) -> tuple[tuple[RunSpec, ...], list[str]]:

@@ -6,7 +6,6 @@
 __all__ = ['RATE_FACTOR', 'EPOCH_FACTORS', 'RANKS', 'Train', 'open_settings', 'trial_specs', 'search']
 
 # %% ../nbs/23_search.ipynb #2fa70400
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .config import METHODS, InputError, RunSpec, launched, write_text
+from .config import METHODS, InputError, RunSpec, launched
 from .data import Splits
-from .tuning import Watcher
+from .tuning import Watcher, keep_record, whole_record
 
 # %% ../nbs/23_search.ipynb #0c7803dc
 RATE_FACTOR = 5.0
@@ -57,10 +56,8 @@ Train = Callable[[RunSpec, Splits, Path, Watcher | None], dict[str, Any]]
 
 
 def _trial(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None) -> dict[str, Any]:
-    if (folder / "training.json").is_file():
-        found: dict[str, Any] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        return found
-    return train(spec, splits, folder, watch)
+    record = whole_record(folder)
+    return train(spec, splits, folder, watch) if record is None else record
 
 # %% ../nbs/23_search.ipynb #4a0b4f70
 def search(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None = None) -> dict[str, Any]:
@@ -76,7 +73,7 @@ def search(train: Train, spec: RunSpec, splits: Splits, folder: Path, watch: Wat
     record = {**records[best], "trials": trials, "train_time_s": round(total, 3)}
     if launched()[0]:  # of several processes that train together, the first keeps the files
         return record
-    write_text(folders[best] / "training.json", json.dumps(record, indent=1))
+    keep_record(folders[best], record)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.move(folders[best], folder)
     for other in folders:

@@ -37,7 +37,7 @@ from .dropout import quick_dropout
 from .inference import multiplies_bfloat16
 from .models import HEAD_NAMES, count_parameters, find_model, load_tokenizer, usable_length
 from .processes import report_progress
-from .tuning import Watcher, trainable_model
+from .tuning import Watcher, keep_record, trainable_model
 
 # %% ../nbs/22_training.ipynb #7838edef
 def examples(frame: pd.DataFrame, tokenizer: Any, max_length: int) -> list[dict[str, Any]]:
@@ -390,12 +390,13 @@ def _trained(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -
         gc.collect()
 
 # %% ../nbs/22_training.ipynb #0a0e8e8a
-def fine_tune(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None = None) -> dict[str, Any]:
+def fine_tune(spec: RunSpec, splits: Splits, folder: str | Path, watch: Watcher | None = None) -> dict[str, Any]:
     """Train the run's model on its training split and save the best checkpoint in `folder`.
 
     Returns the `training` block (times in seconds, parameters as counts). A resolved spec of a method that trains is needed. Training that was
     cut off is taken up at its last checkpoint, kept in `folder`.unfinished. Of several processes that train together, the first writes the files.
     """
+    folder = Path(folder)
     work = folder.with_name(folder.name + ".unfinished")
     trainer = _trained(spec.resolved(), splits, work, watch)
     record = _record(trainer, len(splits.train))
@@ -403,8 +404,8 @@ def fine_tune(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None
     if not trainer.is_world_process_zero():
         return record
     load_tokenizer(find_model(spec.model)).save_pretrained(str(work / "best"))
-    write_text(work / "best" / "training.json", json.dumps(record, indent=1))
     (work / "best" / "training_args.bin").unlink(missing_ok=True)  # a pickle: never kept
+    keep_record(work / "best", record)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.move(work / "best", folder)
     shutil.rmtree(work)

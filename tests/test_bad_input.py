@@ -287,7 +287,7 @@ def test_predict_reads_the_column_of_a_table(tmp_path, capfd, monkeypatch):
     alone = json.loads(capfd.readouterr().out)
     assert run_command(["predict", "--checkpoint", "c", "--file", "t.csv", "--json"]) == 0
     of_file = capfd.readouterr()
-    assert json.loads(of_file.out) == alone and "1 rows of t.csv without a text" in of_file.err
+    assert json.loads(of_file.out) == alone and "1 of 4 rows of t.csv hold no text: left out" in of_file.err
     pd.DataFrame({"stars": [1, 2]}).to_parquet("t.parquet")
     check(capfd, ["predict", "--checkpoint", "c", "--file", "t.parquet", "--text-column", "stars"], ["t.parquet", "row 1", "no text"], tmp_path)
     check(capfd, ["predict", "--checkpoint", "c", "--file", "bytes.csv"], ["bytes.csv", "UTF-8"], tmp_path)

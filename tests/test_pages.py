@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from senticompare.cli import run_command
 from senticompare.compare import leaderboard
@@ -42,7 +43,7 @@ def made(tmp_path_factory):
 
 
 def visible_text(page: str) -> str:
-    body = page[page.index("<body>") :]
+    body = page.split("<body>")[-1]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<script.*?</script>", " ", body, flags=re.S)))
 
 
@@ -63,12 +64,13 @@ def test_no_section_is_empty(made):
     _, page, _ = made
     shown = headings(page)
     assert {"Ranking", "Failed and refused"} <= set(shown) and any(h.startswith("The recommended run: tfidf") for h in shown)
-    for absent in ("Over several datasets", "As stated, and with equal budget", "Cost", "Seeds", "Beside the published figures", "Other backends", "Writing text"):
+    absent_here = ("Over several datasets", "As stated, and with equal budget", "Cost", "Seeds", "Beside the published figures", "Other backends")
+    for absent in absent_here:
         assert absent not in shown
     text = visible_text(page)
     for phrase in ("Neither was asked for", "This suite has none", "One seed each", "One dataset", "not spoken of", "(does no work)", "None."):
         assert phrase not in text
-    assert "Not measured: cost (no price" in text and "tokenizer" not in text
+    assert "Not measured: cost, because no price" in text and "tokenizer" not in text
 
 
 def test_the_recommended_run_is_shown_with_classes_and_mistakes(made):
@@ -101,6 +103,7 @@ def test_pages_are_made_again_only_when_their_notebook_changed(made):
 
 def test_a_hostile_title_stays_text(made):
     folder, page, _ = made
+    page = page.replace(get_plotlyjs(), "")
     assert "\x1b" not in page and "<script>alert" not in page and page.count("</title>") == 1
     assert page[: page.index("<body>")].count("<script") == 1
     assert summary_words(folder)["title"] == HOSTILE
@@ -141,8 +144,8 @@ def test_report_names_what_it_wrote_and_ranks_by_the_metric(tmp_path, capfd):
     assert {r["metric"] for r in board if r["rank"]} == {"f1_macro"}
     text = visible_text((folder / "summary.html").read_text(encoding="utf-8"))
     assert "macro-F1 95 % interval" in text
-    assert run_command(["report", "--reports", str(folder), "--metric", "f1"]) == 2
-    assert "unknown metric 'f1'; did you mean" in capfd.readouterr().err
+    assert run_command(["report", "--reports", str(folder), "--metric", "f1macro"]) == 2
+    assert "unknown metric 'f1macro'; did you mean 'f1_macro'" in capfd.readouterr().err
 
 
 def test_charts_draw_the_ranked_metric_with_its_own_interval():
@@ -164,12 +167,14 @@ def test_names_of_slices_stay_text_in_the_paper():
         r["slices"] = {"category": {name: {"n": 40, "accuracy": 0.9, "ci95": [0.8, 0.95]}, "b.c": {"n": 50, "accuracy": 0.5, "ci95": [0.4, 0.6]}}}
     text = paper(results, read_predictions(PUBLISHED, results), "mine")
     assert "<svg" not in text and "`" not in text and "onload" in text and "0.800–0.950" in text
-    assert text.startswith("# Which model for reviews: mine\n") and text.index("Ship") < text.index("## Results") < text.index("## Sources") and "[^" not in text
+    assert text.startswith("# Which model for reviews: mine\n") and "[^" not in text
+    assert text.index("Ship") < text.index("## Results") < text.index("## Sources")
 
 
 def test_more_than_the_limit_is_explained():
     limits = {"gemm_gflops": 100.0, "gemm_gflops_before": 99.0, "copy_gb_s": 50.0, "steady": True, "moved": 0.01}
-    assert "104 % of it, because" in calibration_text({**limits, "share_of_limit": 1.04}) and "because" not in calibration_text({**limits, "share_of_limit": 0.55})
+    assert "104 % of it, because" in calibration_text({**limits, "share_of_limit": 1.04})
+    assert "because" not in calibration_text({**limits, "share_of_limit": 0.55})
 
 
 def test_no_reports_folder_is_made(tmp_path):

@@ -71,7 +71,7 @@ def test_files_of_a_run(undisturbed):
             for field in names:
                 assert field in result[block]
                 assert (result[block][field] is None) == (f"{block}.{field}" in result["not_measured"]), (block, field)
-    assert {p.name for p in reports.glob("*.html")} == {"summary.html"}
+    assert {p.name for p in reports.glob("*.html")} == {"summary.html", *(f"{r['run_id']}.html" for r in read_results(reports))}
     assert (undisturbed / "reports/plotly.min.js").exists()
 
 
