@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .config import digest, write_text
+from .config import digest, visible, write_text
 
 # %% ../nbs/05_folders.ipynb #09c36a37
 @contextmanager
@@ -205,8 +205,6 @@ def _unfinished(name: str, listed: set[str]) -> bool:
 # %% ../nbs/05_folders.ipynb #164c9baa
 def tell(line: str) -> None:
     "One line on standard error; a notebook's kernel sends it to the terminal, not into the notebook."
-    from senticompare.data import visible
-
     terminal = getattr(sys.stderr, "_original_stdstream_copy", None)  # ipykernel's own way past its capture
     if terminal is not None:
         os.write(terminal, f"{visible(line)}\n".encode(errors="replace"))
