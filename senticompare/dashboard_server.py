@@ -108,6 +108,7 @@ def write_page(
     write_kernel(root / "data")
     shutil.copytree(bundled("nbs") / "dashboard_page", root / "data" / "voila" / "templates" / KERNEL)
     content = json.loads((bundled("nbs") / "56_dashboard.ipynb").read_text(encoding="utf-8"))
+    content["cells"] = [c for c in content["cells"] if c["cell_type"] == "code"]  # the page has a heading of its own
     content["metadata"].update(title=title, kernelspec={"name": KERNEL, "display_name": KERNEL, "language": "python"})
     (root / "notebooks").mkdir()
     path = root / "notebooks" / "dashboard.ipynb"
