@@ -182,7 +182,7 @@ def ranking_notes(board: Sequence[dict[str, Any]]) -> list[str]:
 
     said = [why_metric(board), *why_apart(board)]
     if any(r["tie_group"] for r in board):
-        said.append("One tie group: cannot be told from its best on this test set. Plausible ranks: those taken in 95 % of resampled test sets.")
+        said.append("A tie group holds what cannot be told from its best on this test set; plausible ranks are those taken in 95 % of resampled test sets.")
     return [s for s in (*said, unsteady(board)) if s]
 
 # %% ../nbs/72_cli.ipynb #33029ecb
@@ -471,10 +471,11 @@ def _check_start(plan: Sequence[Any], folder: Path, replace_old: bool) -> None:
 # %% ../nbs/72_cli.ipynb #7a30a644
 def _say_next(board: Sequence[dict[str, Any]], folder: Path) -> None:
     "What to know of a ranking, and what to do with it."
-    print(f"Runs of one tie group cannot be told from its best on this test set. Open {visible(folder / 'summary.html')}")
+    for note in ranking_notes(board):
+        print(note, file=sys.stderr)
+    print(f"All of it: {visible(folder / 'summary.html')}")
     several = " --dataset NAME" if len({r["dataset"] for r in board}) > 1 else ""
     print(f"Next: senticompare recommend --reports {visible(shlex.quote(str(folder)))}{several}")
-    _warn_of_timings(board)
 
 
 def _status(plan: Sequence[Any], done: Sequence[dict[str, Any]], folder: Path) -> int:

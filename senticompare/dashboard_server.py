@@ -17,6 +17,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -146,6 +147,11 @@ class Kernels(AsyncMappingKernelManager):
         self.visited = True
         self.fill_if_needed(notebook_name=self.notebook_path)
 
+    def expect_visitor(self) -> None:
+        "Start the time of every kernel anew: one of them is about to get a page, and may have stood ready for hours."
+        for kernel in self._kernels.values():
+            kernel.last_activity = datetime.now().astimezone()
+
     async def cull_kernels(self) -> None:
         await super().cull_kernels()  # passes over the one that stands ready
         if self.visited and not self.pages():
@@ -165,6 +171,7 @@ class Page(TornadoVoilaHandler):
         if self.kernel_manager.pages() >= MOST_PAGES:
             raise HTTPError(503, f"{MOST_PAGES} pages of this dashboard are open already: close one and load this one again.")
         assert self.xsrf_token  # read, so that its cookie is set: the page's goodbye has to carry it
+        self.kernel_manager.expect_visitor()
         await super().get(path)
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c23

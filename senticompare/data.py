@@ -977,10 +977,10 @@ def _file_hash(path: str, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(f.read()).hexdigest()
 
 
-def file_hash(path: Path) -> str:
+def file_hash(path: str | Path) -> str:
     "SHA-256 (hex) of a file's bytes, remembered while the file does not change."
-    stat = path.stat()
-    return _file_hash(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    stat = Path(path).stat()
+    return _file_hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 def data_fingerprint(dataset: str | Path) -> str:

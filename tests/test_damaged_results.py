@@ -287,7 +287,7 @@ def test_a_recommendation_claims_no_test_that_was_not_made(reports):
     results = read_results(reports)
     predictions = read_predictions(reports, results)
     alone = recommend(results, predictions, {"max_size_mb": 50.0})
-    assert alone.run_id.startswith("tfidf") and "the only run that fits" in alone.why
+    assert alone.run_id.startswith("tfidf") and "the only one that fits" in alone.why
     nothing = recommend(results, predictions, {"max_cost_per_1k": 1.0})
     assert nothing.run_id is None and nothing.nearest is None
     failed = [{**r, "status": "failed", "error": "x"} for r in results]
@@ -409,7 +409,7 @@ def test_prices_given_later_are_used(reports, tmp_path, capfd, monkeypatch):
     (tmp_path / "prices.yaml").write_text("machines: [{match: EPYC, hourly_usd: 0.1}]\n")
     capfd.readouterr()
     assert run_command(command) == 0
-    assert "USD for 1,000 queries" in capfd.readouterr().out
+    assert "USD per million texts" in capfd.readouterr().out
     priced = with_prices(read_results(reports))
     board = leaderboard(priced, read_predictions(reports, priced), "score", {"cost": 1.0})
     assert [r["score"] for r in board] == sorted((r["score"] for r in board), reverse=True) and board[0]["method"] == "baseline"  # the cheapest first

@@ -1,26 +1,27 @@
-"""The dashboard in a real browser, on a suite whose texts are hostile: sliders re-rank, filters filter, nothing executes, no errors on the console."""
+"""The dashboard as it is served: who may come in, what it reads, which kernels it leaves; and in a real browser, on a suite whose texts are hostile."""
 
 import csv
+import http.client
 import json
 import os
+import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import urlopen
 
+import psutil
 import pytest
 
-from senticompare.dashboard import by_weights, load_suite
+from senticompare.dashboard import by_weights, load_suite, pair_counts, weights_of
 from senticompare.plots import run_label
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-MISSING = [name for name in ("voila", "playwright", "anywidget") if find_spec(name) is None] + ([] if CHROMIUM else ["Chromium"])
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the dashboard's browser test needs {', '.join(MISSING)} (Debian: apt install chromium)")
+SERVER = [name for name in ("voila", "ipywidgets", "anywidget") if find_spec(name) is None]
+BROWSER = [*SERVER, *(["playwright"] if find_spec("playwright") is None else []), *([] if CHROMIUM else ["Chromium"])]
+pytestmark = pytest.mark.skipif(bool(SERVER), reason=f"the dashboard needs {', '.join(SERVER)}")
 
 HOSTILE = [
     "<script>window.hacked = 1</script> it broke at once",
@@ -33,9 +34,11 @@ HOSTILE = [
     "$$\\href{javascript:window.hacked=4}{x}$$ `bad` **worse** [link](javascript:window.hacked=5)",
     "long " * 200_000,  # a megabyte in one line
 ]
-NAMES = "table.senticompare-ranking tbody tr td:nth-child(2)"
-# A font that Voilà's own page asks a CDN for: without a network it is missing, and nothing else.
-HARMLESS = ("fontawesome", "ERR_NAME_NOT_RESOLVED", "ERR_INTERNET_DISCONNECTED", "favicon")
+MODULES = ("voila", "numpy", "pandas", "tornado", "ipywidgets", "plotly", "ipykernel")
+SETTINGS = ("jupyter_server_config", "jupyter_config", "voila_config", "ipython_config")
+NAMES = "table.sc-ranking tbody tr td:nth-child(2) .sc-name"
+IDLE_S = 6
+COMMAND = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli import main; main()"]  # as the installed command
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +51,38 @@ def reports(tmp_path_factory):
         for i in range(90):
             text = f"{HOSTILE[i // 3 % len(HOSTILE)]} {i}" if i % 3 == 0 else f"{'wonderful and good' if i % 2 else 'awful and bad'} number {i}"
             out.writerow([text, "<b>pos</b>" if i % 2 else "=neg"])
-    call = [sys.executable, "-c", "from senticompare.cli import main; main()"]
     suite = {"defaults": {"dataset": "texts.csv", "truncation_limit": 1.0}, "runs": [{"model": "tfidf", "method": "baseline", "head": ["linear", "xgboost"]}]}
     (folder / "hostile.yaml").write_text(json.dumps(suite))
     env = {**os.environ, "SENTICOMPARE_HOME": str(folder / "home")}
-    done = subprocess.run([*call, "benchmark", "--suite", "hostile.yaml"], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([*COMMAND, "benchmark", "--suite", "hostile.yaml"], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
+def server(reports):
+    """The served dashboard: its process and the address that it printed. Its working folder is full of what must not be run or read."""
+    for name in (*MODULES, *SETTINGS):
+        (reports / f"{name}.py").write_text(f"open({str(reports / 'ran')!r}, 'a').write({name!r})\n")
+    for name in ("voila", "jupyter_config", "jupyter_server_config"):
+        (reports / f"{name}.json").write_text(json.dumps({"VoilaConfiguration": {"file_allowlist": [".*"], "file_denylist": []}}))
+    env = {**os.environ, "SENTICOMPARE_HOME": str(reports / "home"), "SENTICOMPARE_DASHBOARD_IDLE_S": str(IDLE_S)}
+    command = [*COMMAND, "dashboard", "--reports", "reports/hostile", "--port", "0"]
+    with subprocess.Popen(command, cwd=reports, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        said = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", said)
+        assert url, said + process.stdout.read()
+        yield process, url[0]
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(timeout=30) == 0 and process.stdout.read() == ""
+    assert not psutil.wait_procs(children, timeout=20)[1] and not (reports / "ran").exists()
+
+
+@pytest.fixture(scope="module")
 def browser():
+    if BROWSER:
+        pytest.skip(f"needs {', '.join(BROWSER)} (Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:
@@ -67,43 +91,77 @@ def browser():
         found.close()
 
 
-@pytest.fixture(scope="module")
-def address(reports):
-    """The served dashboard of the hostile suite."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = [sys.executable, "-c", "from senticompare.cli import main; main()", "dashboard", "--reports", "reports/hostile", "--port", str(port)]
-    env = {**os.environ, "SENTICOMPARE_HOME": str(reports / "home")}
-    server = subprocess.Popen(command, cwd=reports, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(120):
-        try:
-            urlopen(url + "voila/static/voila.js", timeout=5).close()
-            break
-        except OSError as e:
-            if getattr(e, "code", None):  # it answers, whatever it says
-                break
-            assert server.poll() is None, "the server ended"
-            time.sleep(0.5)
-    yield url
-    os.killpg(server.pid, signal.SIGTERM)
-    server.wait(timeout=30)
+def asked(url, path="/", token=True, **headers):
+    """Status and headers of a request; the token is the last part of the address."""
+    host, token_of = re.fullmatch(r"http://([^/]+)/\?token=(.+)", url).groups()
+    connection = http.client.HTTPConnection(host, timeout=60)
+    connection.request("GET", path + ("?token=" + token_of if token is True else f"?token={token}" if token else ""), headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+def kernels(process):
+    """Kernels of the server."""
+    return [p for p in psutil.Process(process.pid).children() if "launch_new_instance" in " ".join(p.cmdline())]
+
+
+def test_nobody_without_the_token(server):
+    _, url = server
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    channels = "/api/kernels/00000000-0000-0000-0000-000000000000/channels"
+    for path, headers in (("/", {}), ("/api/kernels", {}), ("/voila/static/voila.js", {}), ("/login", {}), (channels, upgrade), ("/voila/files/x.png", {})):
+        assert asked(url, path, token=None, **headers).status == 403, path
+        assert asked(url, path, token="wrong", **headers).status == 403, path
+    assert asked(url, "/voila/static/voila.js").status == 200
+    cookie = asked(url, "/").headers["Set-Cookie"]
+    name, value = cookie.split(";")[0].split("=", 1)
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert asked(url, "/voila/static/voila.js", token=None, Cookie=f"{name}={value}").status == 200
+    assert asked(url, "/voila/static/voila.js", token=None, Cookie=f"{name}={value[:-6]}0000").status == 403
+
+
+def test_nobody_under_another_name(server):
+    _, url = server
+    port = re.search(r":(\d+)/", url)[1]
+    for host in (f"evil.example:{port}", "evil.example", "127.0.0.1", f"127.0.0.1.evil.example:{port}", "127.0.0.1:1"):
+        for path in ("/", "/voila/static/voila.js", "/api/kernels"):
+            assert asked(url, path, Host=host).status == 403, (host, path)
+    assert asked(url, "/voila/static/voila.js", Host=f"localhost:{port}").status == 200
+
+
+def test_foreign_origin_cannot_reach_a_kernel(server):
+    process, url = server
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    name, value = asked(url, "/").headers["Set-Cookie"].split(";")[0].split("=", 1)
+    kernel = next(re.search(r"kernel-([\w-]+)\.json", " ".join(p.cmdline()))[1] for p in kernels(process))
+    assert asked(url, f"/api/kernels/{kernel}/channels", token=None, Cookie=f"{name}={value}", Origin="http://evil.example", **upgrade).status == 403
+
+
+def test_nothing_of_the_working_folder_is_run_or_served(server, reports):
+    _, url = server
+    assert asked(url, "/").status == 200
+    for path in ("texts.csv", "numpy.py", "x.txt", "../texts.csv", "%2e%2e/texts.csv", "dashboard.ipynb"):
+        assert asked(url, f"/voila/files/{path}").status in (403, 404), path
+    assert not (reports / "ran").exists()
 
 
 def watch(browser):
     page = browser.new_page(viewport={"width": 1200, "height": 1000})
     errors = []
-    page.on("console", lambda m: errors.append(m.text) if m.type == "error" and not any(h in m.text + str(m.location) for h in HARMLESS) else None)
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: errors.append(str(e)))
     page.on("dialog", lambda d: errors.append(d.message))
     return page, errors
 
 
-def open_dashboard(browser, address):
+def open_dashboard(browser, server):
     page, errors = watch(browser)
-    page.goto(address, timeout=180_000)
-    page.wait_for_selector("table.senticompare-ranking", timeout=180_000)
+    here = server[1].split("?")[0]
+    page.on("request", lambda r: errors.append(r.url) if not r.url.startswith((here, f"blob:{here}", "data:")) else None)
+    page.goto(server[1], timeout=180_000)
+    page.wait_for_selector("table.sc-ranking", timeout=180_000)
     return page, errors
 
 
@@ -119,36 +177,101 @@ def weigh(page, name, value):
     page.keyboard.press("Enter")
 
 
-def test_sliders_rerank_and_filters_filter(browser, address, reports):
-    page, errors = open_dashboard(browser, address)
-    rows = load_suite(reports / "reports/hostile").rows
-    for weights in ({"latency": 1.0}, {"size": 1.0}, {"f1_macro": 1.0}):
-        for name in ("accuracy", "f1_macro", "throughput", "latency", "size"):
-            weigh(page, name, weights.get(name, 0.0))
-        expected = [run_label(r) for r, _ in by_weights(rows, weights)]
+def test_order_of_the_other_reports_first_then_weights_and_filters(browser, server, reports):
+    page, errors = open_dashboard(browser, server)
+    suite = load_suite(reports / "reports/hostile")
+    assert page.title() == "hostile · texts" and page.locator("h1").inner_text() == "hostile" and "texts" in page.locator(".sc-head").inner_text()
+    assert ranking(page) == [run_label(r) for r in suite.rows]
+    page.get_by_role("button", name="my weights").click()
+    sliders = page.locator(".widget-slider .widget-label").all_inner_texts()
+    assert sliders == list(weights_of(suite.rows)) and set(sliders) <= set(page.locator("table.sc-ranking th").all_inner_texts())
+    for chosen in ("p50 ms", "disk MB", "macro-F1"):
+        for name in sliders:
+            weigh(page, name, float(name == chosen))
+        expected = [run_label(r) for r, _ in by_weights(suite.rows, {weights_of(suite.rows)[chosen]: 1.0})]
         page.wait_for_function("([q, t]) => document.querySelector(q)?.innerText === t", arg=[NAMES, expected[0]])
         assert ranking(page) == expected
-    page.locator("select").nth(0).select_option("xgboost")
-    page.wait_for_function("() => document.querySelectorAll('table.senticompare-ranking tbody tr').length === 1")
-    assert "xgboost" in ranking(page)[0]
-    assert not errors
+    page.get_by_text("Filters").click()
+    page.get_by_role("button", name="xgboost").click()
+    page.wait_for_function("() => document.querySelectorAll('table.sc-ranking tbody tr').length === 1")
+    assert "xgboost" in ranking(page)[0] and not errors
     page.close()
 
 
-def test_hostile_texts_stay_text(browser, address):
-    page, errors = open_dashboard(browser, address)
+def test_hostile_texts_stay_text_and_nothing_is_fetched_from_elsewhere(browser, server, reports):
+    page, errors = open_dashboard(browser, server)
     page.get_by_role("tab", name="Trade-off").click()
     page.wait_for_selector(".plotly .main-svg")
     page.get_by_role("tab", name="Predictions").click()
     page.get_by_role("button", name="all").click()
     page.wait_for_selector("text=window.hacked")
+    assert all(len(t) < 450 for t in page.locator(".sc-texts td:first-child").all_inner_texts())
     page.get_by_role("tab", name="Two runs").click()
-    page.get_by_role("tab", name="Try a text").click()
-    page.get_by_placeholder("Type a text").fill('<img src=x onerror="window.hacked = 9"> wonderful')
-    page.get_by_role("button", name="Ask").click()
-    page.wait_for_selector(".senticompare-table:visible td:has-text('tfidf')")
+    page.wait_for_selector("text=McNemar")
+    suite = load_suite(reports / "reports/hostile")
+    pair = pair_counts(suite, *(r["run_id"] for r in suite.rows))
+    counts = [int(re.search(r"\d+$", t)[0]) for t in page.locator(".sc-keys li").all_inner_texts()]
+    assert counts == [pair.both, pair.only_a, pair.only_b, pair.neither]
     assert page.evaluate("window.hacked") is None and not errors
     page.close()
+
+
+def test_an_answer_goes_with_its_question(browser, server):
+    page, errors = open_dashboard(browser, server)
+    page.get_by_role("tab", name="Try a text").click()
+    box, ask = page.get_by_placeholder("Type a text"), page.get_by_role("button", name="Ask")
+    box.fill('<img src=x onerror="window.hacked = 9"> wonderful')
+    ask.click()
+    page.wait_for_function("() => document.querySelectorAll('.sc-answers .sc-best').length === 2")
+    box.fill("")
+    ask.click()
+    page.wait_for_selector("text=Type a text first")
+    assert page.locator(".sc-answers").count() == 0 and page.evaluate("window.hacked") is None and not errors
+    page.close()
+
+
+OUTSIDE = """() => [...document.querySelectorAll('.senticompare :is(input, select, textarea, button)')].filter(e => e.offsetParent)
+    .filter(e => e.getBoundingClientRect().right > 391 || e.getBoundingClientRect().left < 0).map(e => e.outerHTML)"""
+CUT = "e => [...e.querySelectorAll('*'), e].some(x => x.clientWidth && x.scrollWidth > x.clientWidth + 1)"
+
+
+def test_a_telephone_shows_every_control(browser, server):
+    page, _ = open_dashboard(browser, server)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_text("Filters").click()
+    for name in ("Ranking", "Trade-off", "Two runs", "Predictions", "Try a text"):
+        tab = page.get_by_role("tab", name=name)
+        tab.click()
+        page.wait_for_timeout(400)
+        assert not tab.evaluate(CUT), name
+        assert page.evaluate("document.querySelector('#rendered_cells').scrollWidth") <= 390
+        assert page.evaluate(OUTSIDE) == [], name
+    page.close()
+
+
+def wait_for_kernels(process, most, seconds):
+    """Kernels that are left, at most `seconds` after now."""
+    end = time.monotonic() + seconds
+    while len(kernels(process)) > most and time.monotonic() < end:
+        time.sleep(0.2)
+    return len(kernels(process))
+
+
+def test_kernels_end_with_their_pages(browser, server):
+    process, _ = server
+    first, _ = open_dashboard(browser, server)
+    time.sleep(IDLE_S + 3)  # the kernel that stands ready is older than the idle time now, and so is the first page's
+    second, errors = open_dashboard(browser, server)
+    third, _ = open_dashboard(browser, server)
+    second.goto("about:blank")
+    third.close()  # without a goodbye, as a browser that crashed
+    time.sleep(IDLE_S + 3)
+    assert wait_for_kernels(process, 2, 20) <= 2  # the first page's, and the one that stands ready
+    first.get_by_role("tab", name="Two runs").click()
+    first.wait_for_selector("text=McNemar")
+    assert not errors and not first.locator("#sc-lost").is_visible()
+    first.close()
+    assert wait_for_kernels(process, 0, IDLE_S + 15) == 0
 
 
 def test_hostile_texts_in_files(browser, reports):
@@ -162,7 +285,8 @@ def test_hostile_texts_in_files(browser, reports):
         page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
         page.wait_for_timeout(1500)
         assert page.evaluate("window.hacked") is None, path.name
-        assert not [e for e in errors if "require" not in e and "MathJax" not in e], path.name  # nbconvert's own page loads these from a CDN
+        away = ("require", "MathJax", "ERR_")  # nbconvert's own page loads these from a CDN
+        assert not [e for e in errors if not any(word in e for word in away)], path.name
         page.close()
     cells = [c for row in csv.reader((suite / "leaderboard.csv").open()) for c in row]
     assert not [c for c in cells if c[:1] in "=+@" and c]

@@ -148,7 +148,7 @@ def test_telling_is_free_and_never_an_error(tmp_path, monkeypatch):
 
 def test_a_benchmark_ends_with_what_to_do_next(capfd, monkeypatch, tmp_path):
     board = [{"dataset": "reviews"}]
-    monkeypatch.setattr("senticompare.plots.unsteady", lambda rows: "Unsteady timings: m.")
+    monkeypatch.setattr(cli, "ranking_notes", lambda rows: ["Unsteady timings: m."])
     cli._say_next(board, tmp_path / "my reports")
     told = capfd.readouterr()
     assert "senticompare recommend --reports '" in told.out and "Unsteady timings" in told.err and make_plan([], tmp_path) == []
