@@ -134,17 +134,18 @@ def cost_lines(checked: dict[str, Any]) -> list[str]:
 def time_line(checked: dict[str, Any]) -> str:
     "One text's median time in both, asked in turn, and whether the machine held still."
     pair = f"One text took {checked['latency_p50_ms_export']:.4g} ms, in the original {checked['latency_p50_ms_original']:.4g} ms"
-    where = f"medians of {checked['latency_n']} texts asked in turn, {checked['threads']} threads, {markdown_text(checked['processor'] or 'unknown processor')}"
+    threads = f"{checked['threads']} thread{'s' * (checked['threads'] != 1)}"
+    where = f"medians of {checked['latency_n']} texts asked in turn, {threads}, {markdown_text(checked['processor'] or 'unknown processor')}"
     moved = f" **Unsteady, not comparable**: the speed of a matrix product moved by {percent(abs(checked['machine_moved']))} meanwhile."
     return f"{pair} ({where}).{'' if checked['steady'] else moved}"
 
 
 def change_lines(checked: dict[str, Any]) -> list[str]:
     "How the export's probabilities differ from the original's."
-    texts = "the run's own test texts" if checked["own_texts"] else "bundled reviews"
+    texts = "of the run's own test texts" if checked["own_texts"] else "bundled reviews"
     changed = checked["labels_changed"]
     return [
-        f"Both answered {checked['texts']:,} of {texts}: largest difference of a probability {checked['largest_difference']:.3g}, "
+        f"Both answered {checked['texts']:,} {texts}: largest difference of a probability {checked['largest_difference']:.3g}, "
         f"same label for {percent(checked['same_label'])} ({changed:,} changed).",
     ]
 
@@ -187,7 +188,8 @@ def model_card(spec: RunSpec, card: ModelCard, about: dict[str, Any], checked: d
     "README.md of an export; `result` is the run's, or None with the reason `why`."
     other = about["int8"] or checked["other_precision"]
     whose = "The original, on" if other else "On"
-    script = snippet(*about["ask"], about["tokens"], about["pooling"])
+    reader, head = about["ask"]
+    script = snippet(reader, head, about["tokens"], about["pooling"])
     return "\n".join([
         *_front(card), f"# {spec.run_id}", "", *_what(spec, card, about, checked), "",
         "## How good it was", "", *run_lines(result, why, whose), "",

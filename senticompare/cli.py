@@ -182,7 +182,7 @@ def ranking_notes(board: Sequence[dict[str, Any]]) -> list[str]:
 
     said = [why_metric(board), *why_apart(board)]
     if any(r["tie_group"] for r in board):
-        said.append("One tie group: cannot be told from its best on this test set. Plausible ranks: those taken in 95 % of resampled test sets.")
+        said.append("A tie group holds what cannot be told from its best on this test set; plausible ranks are those taken in 95 % of resampled test sets.")
     return [s for s in (*said, unsteady(board)) if s]
 
 # %% ../nbs/72_cli.ipynb #33029ecb
@@ -641,7 +641,7 @@ def _check_output(output: Path | None, spec: RunSpec) -> None:
 def _trained_row(result: dict[str, Any], validation: dict[str, Any], folder: Path) -> dict[str, Any]:
     "What is printed of a trained run; a result that cannot be trusted is told on standard error."
     if result["error"]:
-        print(f"warning: not to be trusted, {result['error']}", file=sys.stderr)
+        print(f"warning: not to be trusted: {result['error']}", file=sys.stderr)
     scores = {"validation": validation, "test": result["quality"]}
     figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
     share = result["training"]["trainable_percent"]
@@ -893,10 +893,23 @@ def predict(
     _print_predictions(classifier, asked, as_json)
 
 # %% ../nbs/72_cli.ipynb #b16e97d0
+def _export_row(output: Path, found: dict[str, Any]) -> dict[str, Any]:
+    "What an export is and what it changed, in the few columns that fit a terminal."
+    from senticompare.card import percent
+
+    sizes = {"MB": f"{found['artifact_mb']:.1f}", "original MB": None if found["original_mb"] is None else f"{found['original_mb']:.1f}"}
+    pair = {who: None if found[f"accuracy_{who}"] is None else f"{found[f'accuracy_{who}']:.3f}" for who in ("original", "export")}
+    accuracy = {} if pair["export"] is None else {"accuracy": pair["export"], "original accuracy": pair["original"]}
+    times = {"ms": f"{found['latency_p50_ms_export']:.3g}", "original ms": f"{found['latency_p50_ms_original']:.3g}"} if found["steady"] else {}
+    changed = {"largest difference": f"{found['largest_difference']:.3g}", "same label": percent(found["same_label"])}
+    return {"export": str(output), **sizes, "texts": found["texts"], **changed, **accuracy, **times}
+
+# %% ../nbs/72_cli.ipynb #b16e97d1
 @app.command()
 def export(
     checkpoint: Checkpoint, to: Annotated[str, typer.Option(help="safetensors or onnx.")], output: Annotated[Path, typer.Option(help="New folder.")],
-    quantize: Annotated[str | None, typer.Option(help="int8 (ONNX only).")] = None, as_json: AsJson = False,
+    quantize: Annotated[str | None, typer.Option(help="int8 (ONNX only).")] = None,
+    test_size: Annotated[int, typer.Option(min=0, help="Test texts of the run that int8 is judged on (0: none).")] = 500, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Write a checkpoint as a folder that runs elsewhere, with a model card."
     if to not in ("safetensors", "onnx"):
@@ -906,9 +919,12 @@ def export(
     if quantize and to != "onnx":
         raise InputError("option --quantize: int8 goes with --to onnx")
     from senticompare.export import export_classifier
+    from senticompare.folders import tell
 
-    checked = export_classifier(checkpoint, output, to, quantize == "int8")
-    print_rows([{"export": str(output), **checked}], as_json)
+    found = export_classifier(checkpoint, output, to, quantize == "int8", test_size)
+    print_rows([{"export": str(output), **found} if as_json else _export_row(output, found)], as_json)
+    for note in found["notes"]:
+        tell(note)
 
 # %% ../nbs/72_cli.ipynb #8f3b5a9d
 def _texts_for(checkpoint: Path, dataset: str | None, size: int) -> tuple[list[str], list[int] | None]:

@@ -26,19 +26,19 @@ def make_module(model: Any, pooling: str | None, linear: tuple[np.ndarray, np.nd
     "A module from (input_ids, attention_mask) to (logits, probabilities); without `linear` (weights, bias), but with `pooling`, to pooled vectors."
     import torch
 
+    head = [torch.as_tensor(value, dtype=torch.float64) for value in linear or ()]
+
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
-            for name, value in zip(("weights", "bias"), linear or (), strict=False):
-                self.register_buffer(name, torch.as_tensor(value, dtype=torch.float64))
 
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             found = self.model(input_ids=input_ids, attention_mask=attention_mask)
             vectors = None if pooling is None else pool(found.last_hidden_state, attention_mask, pooling)
-            if vectors is not None and linear is None:
+            if vectors is not None and not head:
                 return vectors
-            logits = found.logits if vectors is None else torch.nn.functional.linear(vectors.double(), self.weights, self.bias).float()
+            logits = found.logits if vectors is None else torch.nn.functional.linear(vectors.double(), *head).float()
             return logits, torch.softmax(logits, -1)
 
     return Whole().eval()

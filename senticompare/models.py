@@ -12,7 +12,6 @@ __all__ = ['MODELS', 'HEAD_NAMES', 'HEAD_MODULES', 'ModelCard', 'find_model', 'm
 import hashlib
 import importlib.util
 import json
-import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace

@@ -49,8 +49,9 @@ class TwoPrecisions:
         return proba
 
 # %% ../nbs/33_quick.ipynb #33aa0011
-def load_quick(folder: Path) -> Classifier | TwoPrecisions:
+def load_quick(folder: str | Path) -> Classifier | TwoPrecisions:
     "A checkpoint for answering many texts on the CPU: in two precisions where that is quicker; InputError when it is none, or damaged."
+    folder = Path(folder)
     exact = load_classifier(folder, "cpu")
     network = exact.model is not None or isinstance(exact.encoder, Embedder)
     if not network or METHODS[exact.spec.method].quantized or not multiplies_bfloat16("cpu"):

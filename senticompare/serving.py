@@ -32,7 +32,7 @@ WAYS: dict[str, tuple[str, str]] = {  # way -> (what it is, the export it needs)
     "compiled": ("torch.compile of the eager model", "safetensors"),
     "4-bit": ("weights in NF4 (bitsandbytes)", "safetensors"),
     "onnx": ("ONNX Runtime, float32", "onnx"),
-    "onnx-int8": ("ONNX Runtime, matrix products in dynamic int8", "onnx-int8"),
+    "onnx-int8": ("ONNX Runtime, word embeddings and matrix products in int8", "onnx-int8"),
 }
 
 # %% ../nbs/71_serving.ipynb #60f7ac18
@@ -40,7 +40,7 @@ def _from_export(way: str, folder: Path) -> Classifier:
     import torch
 
     options = {"quantization_config": nf4_config("cpu"), "device_map": {"": "cpu"}} if way == "4-bit" else {}
-    c = load_export(folder, torch.get_num_threads(), **options)
+    c = load_export(folder, torch.get_num_threads(), check=False, **options)  # written a moment ago; what checks need would count as its memory
     if way == "compiled":
         (c.model if c.model is not None else c.encoder.model).compile(dynamic=True)
     return c
@@ -77,7 +77,7 @@ def _imports(way: str) -> None:
     if way in extra and find_spec(extra[way]):
         import_module(extra[way])
 
-
+# %% ../nbs/71_serving.ipynb #8d2b60fa
 def answer_way(request_file: str) -> None:
     "Entry of the fresh process: serve, time, and write `answer.json` beside the request."
     path = Path(request_file)
@@ -134,7 +134,7 @@ def _row(way: str, what: str, answer: dict[str, Any], first: np.ndarray | None, 
 def _prepare(checkpoint: Path, needs: str, work: Path) -> Path:
     folder = work / needs
     if not folder.exists():
-        export_classifier(checkpoint, folder, needs.split("-")[0], needs.endswith("int8"))
+        export_classifier(checkpoint, folder, needs.split("-")[0], needs.endswith("int8"), test_size=0)
     return folder
 
 
@@ -157,6 +157,13 @@ def check_network(checkpoint: Path) -> str:
     return spec.method
 
 # %% ../nbs/71_serving.ipynb #1d95b7f0
+def _check_asked(ways: Sequence[str], budget_s: float) -> None:
+    if unknown := [w for w in ways if w not in WAYS]:
+        raise InputError(f"unknown way {unknown[0]!r}{nearest(unknown[0], WAYS)}")
+    if not 0 < budget_s <= 3600:
+        raise InputError(f"option --seconds: {budget_s:g} is outside 0 to 3,600")
+
+# %% ../nbs/71_serving.ipynb #1d95b7f1
 def serve_ways(
     checkpoint: Path,
     texts: Sequence[str],
@@ -166,10 +173,7 @@ def serve_ways(
     watch: Callable[[str], None] = lambda way: None,  # told of each way before it is asked
 ) -> list[dict[str, Any]]:  # a row for each way, FIGURES null with `why_not` where it does not work
     "Time a checkpoint in several ways on the CPU; InputError for an unknown way or a checkpoint without a network."
-    if unknown := [w for w in ways if w not in WAYS]:
-        raise InputError(f"unknown way {unknown[0]!r}{nearest(unknown[0], WAYS)}")
-    if not 0 < budget_s <= 3600:
-        raise InputError(f"option --seconds: {budget_s:g} is outside 0 to 3,600")
+    _check_asked(ways, budget_s)
     method, rows = check_network(checkpoint), []
     first, asked = None, {"texts": list(texts), "budget_s": budget_s}
     with tempfile.TemporaryDirectory() as work:

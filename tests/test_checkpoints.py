@@ -102,15 +102,6 @@ def test_the_cards_own_lines_answer_as_we_do(trained, tmp_path):
     assert answer["score"] == pytest.approx(float(chances.max()), abs=1e-5)
 
 
-def test_a_damaged_result_in_a_checkpoint_is_one_line(trained, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(trained(model="tiny:distilbert-base", method="full"), folder)
-    for damaged in ('{"a": 1}', "[1]", "{"):
-        (folder / "result.json").write_text(damaged)
-        with pytest.raises(InputError, match="damaged result"):
-            export_classifier(folder, tmp_path / "out", "safetensors")
-
-
 def test_a_head_for_other_classes_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path))
     five = trainable_model(make_spec({"method": "full", "model": "tiny:distilbert-base"}).resolved(), tuple("abcde"))

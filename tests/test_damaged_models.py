@@ -85,7 +85,7 @@ def test_a_damaged_tuned_model_is_trained_again(tuned, tmp_path, monkeypatch, ca
 
 
 def test_the_record_is_what_it_was(tuned):
-    home, spec, splits, _ = tuned
+    _, spec, splits, _ = tuned
     record = train_classifier(spec, splits, {"data": "test"}).training
     assert record["reused"] and record["epochs"] == 1 and not {"files", "digest"} & set(record)
 
@@ -154,7 +154,7 @@ def test_damaged_trees_end_in_a_line(checkpoints, tmp_path):
         replace(tmp_path / "c" / "xgboost.ubj", whole)
         flip(tmp_path / "c" / "xgboost.ubj", np.random.default_rng(n), 1 + n % 4)
         for check in (True, False):  # the measuring process does not check the other files
-            with pytest.raises(InputError, match="xgboost.ubj is not what was written"):
+            with pytest.raises(InputError, match=r"xgboost\.ubj is not what was written"):
                 load_classifier(tmp_path / "c", "cpu", check=check)
 
 
@@ -177,8 +177,8 @@ def test_trees_without_a_checksum_are_tried_in_a_process_of_their_own(checkpoint
     script = "import sys; from senticompare.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script, "predict", "--checkpoint", str(tmp_path / "c"), "fine"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "xgboost.ubj cannot be read" in done.stderr, done
-    alone = subprocess.run([sys.executable, "-c", "import sys, xgboost, numpy as n; b = xgboost.Booster(model_file=sys.argv[1]); b.inplace_predict(n.ones((9, b.num_features())))",
-                            str(tmp_path / "c" / "xgboost.ubj")], capture_output=True, check=False)  # fmt: skip
+    read = "import sys, xgboost, numpy as n; b = xgboost.Booster(model_file=sys.argv[1]); b.inplace_predict(n.ones((9, b.num_features())))"
+    alone = subprocess.run([sys.executable, "-c", read, str(tmp_path / "c" / "xgboost.ubj")], capture_output=True, check=False)
     assert alone.returncode != 0, "or this test shows nothing"
 
 
@@ -216,3 +216,14 @@ def test_a_cache_of_another_training_is_not_used(tuned, tmp_path, monkeypatch):
     keep_record(folder, record)
     other = train_classifier(hybrid, splits, {"data": "test"})
     assert first.encoder.key != other.encoder.key and len(os.listdir(tmp_path / "home" / "embeddings")) == 2
+
+
+def test_what_a_killed_training_left_beside_a_finished_model_goes(tuned, tmp_path, monkeypatch):
+    home, spec, splits, _ = tuned
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
+    folder = next(p for p in (tmp_path / "home" / "tuned").iterdir() if p.is_dir())
+    for kind in ("trial0", "trial1.unfinished", "unfinished"):
+        folder.with_name(f"{folder.name}.{kind}").mkdir()
+    assert train_classifier(spec, splits, {"data": "test"}).training["reused"]
+    assert [p for p in folder.parent.iterdir() if p.is_dir()] == [folder]

@@ -177,9 +177,10 @@ def test_two_files_of_one_name_are_not_one_dataset(tmp_path, capfd, monkeypatch)
     assert run_command([*command, "b/mine.csv"]) == 2
     assert "b/mine.csv has the same name and other content" in capfd.readouterr().err
     assert {p.name: p.read_bytes() for p in (tmp_path / "reports/mine").glob("*.json")} == before
-    (tmp_path / "a/mine.csv").write_text((tmp_path / "b/mine.csv").read_text())  # the same file, edited: its runs are done again
+    (tmp_path / "a/mine.csv").write_text((tmp_path / "b/mine.csv").read_text())  # the same file, edited: nothing is replaced unasked
     assert run_command([*command, "a/mine.csv", "--dry-run"]) == 0
-    assert capfd.readouterr().out.count("again") == 2
+    assert capfd.readouterr().out.count("replaces") >= 2
+    assert run_command([*command, "a/mine.csv"]) == 2 and "--replace" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("parameters", ['{"title": 7}', '{"claims": "x"}', "[]", '"x"', '{"note": ["<b>"]}', '{"claims": [{"model": "x"}]}'])
@@ -287,7 +288,7 @@ def test_a_recommendation_claims_no_test_that_was_not_made(reports):
     results = read_results(reports)
     predictions = read_predictions(reports, results)
     alone = recommend(results, predictions, {"max_size_mb": 50.0})
-    assert alone.run_id.startswith("tfidf") and "the only run that fits" in alone.why
+    assert alone.run_id.startswith("tfidf") and "the only one that fits" in alone.why
     nothing = recommend(results, predictions, {"max_cost_per_1k": 1.0})
     assert nothing.run_id is None and nothing.nearest is None
     failed = [{**r, "status": "failed", "error": "x"} for r in results]
@@ -409,7 +410,7 @@ def test_prices_given_later_are_used(reports, tmp_path, capfd, monkeypatch):
     (tmp_path / "prices.yaml").write_text("machines: [{match: EPYC, hourly_usd: 0.1}]\n")
     capfd.readouterr()
     assert run_command(command) == 0
-    assert "USD for 1,000 queries" in capfd.readouterr().out
+    assert "USD per million texts" in capfd.readouterr().out
     priced = with_prices(read_results(reports))
     board = leaderboard(priced, read_predictions(reports, priced), "score", {"cost": 1.0})
     assert [r["score"] for r in board] == sorted((r["score"] for r in board), reverse=True) and board[0]["method"] == "baseline"  # the cheapest first

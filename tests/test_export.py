@@ -12,6 +12,7 @@ from senticompare.classifier import load_classifier, save_classifier, train_clas
 from senticompare.config import InputError, make_spec
 from senticompare.data import load_splits
 from senticompare.export import export_classifier, load_export
+from senticompare.folders import describe, description
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "learning_rate": 0.01}
 TEXTS = ["a fine film", "it broke after one day and nobody ever answered", "meh", "okay " * 60]
@@ -133,6 +134,9 @@ def test_a_missing_weight_is_not_made_up(checkpoint, tmp_path):
     weights = load_file(folder / "model.safetensors")
     lost = next(n for n in weights if n.startswith("classifier") and n.endswith("weight"))
     save_file({n: w for n, w in weights.items() if n != lost}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"model\.safetensors has .* bytes, not"):
+        load_export(folder)
+    describe(folder, {k: v for k, v in description(folder).items() if k not in ("files", "format")})  # by whoever took it out
     with pytest.raises(InputError, match="1 weights are missing"):
         load_export(folder)
 

@@ -233,3 +233,25 @@ def test_a_living_process_keeps_its_folder(tmp_path):
         other.kill()
         other.wait()
         assert theirs.is_dir() and sweep(tmp_path) == [theirs] and list(tmp_path.iterdir()) == []
+
+
+def test_a_text_is_a_path(place, capfd):
+    """Every public entry takes the name of a folder as a text; none calls a sound checkpoint damaged."""
+    from senticompare import classifier
+    from senticompare.tuning import load_tuned
+
+    assert train("ck", "--method", "full", "--epochs", "1", "--train-size", "40", model="tiny:distilbert-base") == 0, capfd.readouterr().err
+    loaded = classifier.load_classifier("ck", "cpu")
+    spec, classes = classifier.read_checkpoint("ck")
+    assert classes == loaded.classes == ("bad", "good") and len(classifier.trained_on("ck")) > 4
+    assert classifier.folder_size_mb("ck") > 0 and classifier.deployed_size_mb("ck", spec) > 0
+    assert load_tuned(spec, "ck/model", classes).num_labels == 2
+    assert loaded.features is not None and loaded.predict_proba(["fine"], cache=str(place / "cache")).shape == (1, 2)
+    words = classifier.train_classifier(spec := classifier.make_spec({"model": "majority", "method": "baseline", "dataset": "d.csv"}), _splits(spec), {})
+    assert classifier.save_classifier(words, "words") == Path("words") and (place / "words" / "senticompare.json").is_file()
+
+
+def _splits(spec):
+    from senticompare.data import load_splits
+
+    return load_splits(spec)
