@@ -158,7 +158,7 @@ class Look:
         "Rows read."
         return len(self.texts) + sum(self.bad.counts().values())
 
-
+# %% ../nbs/11_audit.ipynb #1a5c0010
 def _excerpt(cell: Any, width: int = 40) -> str:
     shown = repr(cell)
     return shown if len(shown) <= width else shown[: width - 1] + "…"

@@ -140,7 +140,12 @@ def _trained(spec: RunSpec, splits: Splits, folder: Path, watch: Watcher | None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
         record = whole_record(folder)
-        return (_train_once(spec, splits, folder, watch), False) if record is None else (record, True)
+        if record is None:
+            return _train_once(spec, splits, folder, watch), False
+        for kind in ("trial*", "unfinished"):  # of a process that was killed just before it had tidied up
+            for leftover in folder.parent.glob(f"{folder.name}.{kind}"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        return record, True
 
 # %% ../nbs/32_classifier.ipynb #60672c83
 def _ready(spec: RunSpec, folder: Path, classes: tuple[str, ...], device: str, merge: bool = True, precision: str = "float32") -> Any:

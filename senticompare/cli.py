@@ -641,7 +641,7 @@ def _check_output(output: Path | None, spec: RunSpec) -> None:
 def _trained_row(result: dict[str, Any], validation: dict[str, Any], folder: Path) -> dict[str, Any]:
     "What is printed of a trained run; a result that cannot be trusted is told on standard error."
     if result["error"]:
-        print(f"warning: not to be trusted, {result['error']}", file=sys.stderr)
+        print(f"warning: not to be trusted: {result['error']}", file=sys.stderr)
     scores = {"validation": validation, "test": result["quality"]}
     figures = {f"{p} {k}": round(s[k], 4) for p, s in scores.items() for k in ("accuracy", "f1_macro")}
     share = result["training"]["trainable_percent"]

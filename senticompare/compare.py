@@ -558,7 +558,7 @@ def spreadsheet_safe(value: Any) -> Any:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") or value[:1] in ("\t", "\r") else text
 
 
-def write_leaderboard(folder: str | Path, rows: list[dict[str, Any]]) -> None:
+def write_leaderboard(folder: Path, rows: list[dict[str, Any]]) -> None:
     "Write leaderboard.json and leaderboard.csv atomically."
     write_text(folder / "leaderboard.json", json.dumps(rows, indent=1, allow_nan=False))
     with atomic_path(folder / "leaderboard.csv") as temporary:

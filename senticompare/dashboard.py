@@ -33,11 +33,10 @@ from .score import LESS_IS_BETTER, SCALES, composite_score, pareto_front
 Row = dict[str, Any]
 Board = tuple[str, str]  # test set and protocol
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0101
 @dataclass
 class Suite:
     "Finished runs of a reports folder, with their predictions and leaderboards."
-
     folder: Path
     results: dict[str, Row]  # by run id
     predictions: dict[str, pd.DataFrame]  # by run id
@@ -47,8 +46,7 @@ class Suite:
     def by(self, metric: str | None = None) -> list[Row]:
         "The leaderboard by a metric: a row for each recipe, its seeds taken together."
         if metric not in self.ranked:
-            board = leaderboard(list(self.results.values()), self.predictions, metric)
-            self.ranked[metric] = [r for r in board if r["rank"]]
+            self.ranked[metric] = [r for r in leaderboard(list(self.results.values()), self.predictions, metric) if r["rank"]]
         return self.ranked[metric]
 
     @property
@@ -56,7 +54,7 @@ class Suite:
         "The leaderboard that every other report shows."
         return self.by(None)
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0003
 def load_suite(folder: str | Path) -> Suite:
     "Read a reports folder; InputError when it holds no finished run."
     folder = Path(folder)
@@ -106,7 +104,7 @@ def matching(rows: Sequence[Row], chosen: Mapping[str, Iterable[str]]) -> list[R
     wanted = {FILTERS[name]: set(values) for name, values in chosen.items() if values}
     return [r for r in rows if all(str(r[f]) in values for f, values in wanted.items())]
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0201
 def by_weights(rows: Sequence[Row], weights: dict[str, float]) -> list[tuple[Row, float | None]]:
     "Rows with their composite score under the weights (any positive scale), best first, then those without a needed figure, and floors: they do no work."
     total = sum(weights.values())
@@ -127,7 +125,7 @@ def cell(value: Any) -> Markup:
         return Markup("–")
     return value if isinstance(value, Markup) else Markup(html.escape(visible(str(value))))
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0005
 def table_html(heads: Sequence[str], rows: Sequence[Sequence[Any]], kind: str = "", empty: str = "Nothing to show.") -> str:
     "A table as HTML that scrolls by itself where it is too wide; `kind` is its class."
     if not rows:
@@ -145,7 +143,7 @@ FIGURES: dict[str, tuple[str, Callable[[Any], str]]] = {  # heading -> field and
     "USD per 1,000 texts": ("cost_per_1k_texts_usd", "{:.2g}".format),
 }  # fmt: skip
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0007
 QUALITY = ("accuracy", "f1_macro", "mcc")
 
 
@@ -153,7 +151,7 @@ def figure_text(row: Row, name: str, form: Callable[[Any], str]) -> str | None:
     "A row's figure as a reader sees it; None where it was not measured, or is one of work and the recipe, a floor, does none."
     return None if row[name] is None or (row["floor"] and name not in QUALITY) else form(row[name])
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0009
 def figures_of(rows: Sequence[Row]) -> dict[str, tuple[str, Callable[[Any], str]]]:
     "The figures that at least one row has, by heading."
     return {heading: (name, form) for heading, (name, form) in FIGURES.items() if any(r.get(name) is not None for r in rows)}
@@ -183,7 +181,7 @@ def interval_html(row: Row, low: float, high: float) -> Markup:
     bar = f'<span class="sc-range"><i style="left:{a:.1f}%;width:{b - a:.1f}%"></i><b style="left:{v:.1f}%"></b></span>'
     return Markup(f'<span class="sc-value">{value:.3f}</span>{bar}<small>{ends[0]:.3f} to {ends[1]:.3f}</small>')
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0011
 def group_html(group: int | None) -> Markup:
     "A tie group in its colour."
     return Markup(f'<span class="sc-group" style="--group:{group_colour(group)}">{group}</span>') if group else cell(None)
@@ -210,7 +208,7 @@ def ranking_html(rows: Sequence[Row], metric: str) -> str:
     heads = ["", "recipe", f"{MARKS.get(metric, metric)}, 95 %", "tie group", "plausible ranks", *others]
     return table_html(heads, lines, "sc-ranking", "No recipe passes the filters.")
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0013
 def weighted_html(scored: Sequence[tuple[Row, float | None]]) -> str:
     "Rows in the order of a composite score, which no test belongs to."
     columns = figures_of([r for r, _ in scored])
@@ -265,7 +263,7 @@ def front_chart(rows: Sequence[Row], x: str, y: str) -> Any:
     style(fig, "", "", 480).update_layout(showlegend=False, title=None, margin={"l": 60, "r": 20, "t": 10, "b": 50}, autosize=True)
     return fig.update_xaxes(title=x, **_scale(a, there)).update_yaxes(title=y, **_scale(b, there))
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0015
 def _scale(column: str, rows: Sequence[Row]) -> Row:
     "A logarithmic axis for costs that span more than a factor of three, with ticks at 1, 2 and 5; else a linear one."
     values = [float(r[column]) for r in rows]
@@ -275,7 +273,7 @@ def _scale(column: str, rows: Sequence[Row]) -> Row:
     ticks = [m * 10.0**d for d in decades for m in ((1, 2, 5) if max(values) < 1_000 * min(values) else (1,))]
     return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0017
 def _look(rows: Sequence[Row], a: str, b: str) -> Row:
     "Names, colours and intervals of the points."
     bars = {axis: {**error_bars([r["accuracy"] for r in rows], [r["accuracy_ci95"] for r in rows]), "thickness": 1, "color": "#999"}
@@ -309,7 +307,7 @@ def shortened(text: str, most: int = 400) -> str:
     end = max(start.rfind(" "), start.rfind("\n"))
     return (start[:end] if end > most // 2 else start).rstrip() + " …"
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0019
 def texts_of(suite: Suite, run_id: str) -> dict[str, str]:
     "Test texts of a run by example id; empty when its dataset cannot be read here."
     from senticompare.data import load_splits, text_key
@@ -340,7 +338,7 @@ class Pair:
     neither: int
     p: float
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0021
 def pair_counts(suite: Suite, a: str, b: str) -> Pair | None:
     "Counts and test of two runs (run ids); None when they answered different texts."
     from senticompare.significance import mcnemar
@@ -378,7 +376,7 @@ def mark_html(prediction: str, right: bool) -> Markup:
     "A prediction in the colour of right or wrong, and with a sign for those who do not see the colour."
     return Markup(f'<span class="{"sc-right" if right else "sc-wrong"}">{"✓" if right else "✗"} {cell(prediction)}</span>')
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0023
 def pair_html(pair: Pair, a: str, b: str) -> str:
     "The four counts as a bar and in words, and what the test says; a and b are the runs' names."
     n = pair.both + pair.only_a + pair.only_b + pair.neither
@@ -392,7 +390,7 @@ def pair_html(pair: Pair, a: str, b: str) -> str:
     test = f"Exact McNemar test of {pair.only_a:,} against {pair.only_b:,}: {p}, {verdict} at 5 % (this pair alone, not corrected for looking at several)."
     return f'<ul class="sc-pair">{names}</ul><div class="sc-counts">{bar}</div><ul class="sc-keys">{keys}</ul><p class="sc-note">{test}</p>'
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0025
 def differences_html(table: pd.DataFrame) -> str:
     "Examples with both predictions, each marked right or wrong."
     rows = [[r["text"], r["label"], mark_html(r["a"], r["right_a"]), mark_html(r["b"], r["right_b"])] for r in table.to_dict("records")]
@@ -418,7 +416,7 @@ def browse(suite: Suite, run_id: str, kind: str = "all", words: str = "", page: 
     shown = {"label": named(suite, run_id, part["label"]), "prediction": named(suite, run_id, part["prediction"])}
     return pd.DataFrame({"text": shown_texts(suite, run_id, part["example_id"]), **shown, "probability": part["sure"].round(3).tolist()}), len(order)
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0027
 def predictions_html(table: pd.DataFrame) -> str:
     "A page of predictions, each marked right or wrong."
     rows = [[r["text"], r["label"], mark_html(r["prediction"], r["prediction"] == r["label"]), f"{r['probability']:.3f}"] for r in table.to_dict("records")]
@@ -453,7 +451,7 @@ class Answer:
     probabilities: dict[str, float]
     why_not: str = ""
 
-
+# %% ../nbs/65_dashboard.ipynb #65db0203
 def answer(
     run_id: str,  # the recipe
     folder: Path,  # its checkpoint

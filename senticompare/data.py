@@ -136,8 +136,8 @@ def _jsonl_table(path: Path, encoding: str) -> Table:
         with path.open(encoding=encoding) as f:
             yield from ((n, _json_line(path, n, line)) for n, line in enumerate(f, 1) if line.strip())
 
-    first = next(rows(), (0, {}))[1]
-    return Table(str(path), tuple(first), rows)
+    columns = dict.fromkeys(name for _, row in islice(rows(), 100) for name in row)  # a line may leave out what it has no value for
+    return Table(str(path), tuple(columns), rows)
 
 # %% ../nbs/10_data.ipynb #51239acb
 def _parquet_table(path: Path) -> Table:
@@ -208,6 +208,17 @@ def _utf16(path: Path) -> str:
     return "" if max(nuls) < len(first) / 4 or not first else ("utf-16-be", "utf-16-le")[nuls[1] > nuls[0]]
 
 
+def _bad_byte(content: bytes, encoding: str) -> str:
+    "Where the first byte stands that is none in this encoding."
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as e:
+        return f" (line {content.count(10, 0, e.start) + 1}, byte 0x{content[e.start]:02x})"
+    except UnicodeError:
+        pass
+    return ""
+
+# %% ../nbs/10_data.ipynb #5a1e0370
 def _undecodable(table: Table) -> InputError:
     "The error for a file that is not in the encoding it was read with: line and byte, and what to do."
     if table.path is None:
@@ -218,17 +229,6 @@ def _undecodable(table: Table) -> InputError:
     if kind := _utf16(table.path):
         return InputError(f"{table.name}: not UTF-8 but UTF-16, as its first bytes show; read it with --encoding {kind}, or save it as UTF-8")
     return InputError(f"{table.name}: not UTF-8{where}; read it with --encoding cp1252 if it comes from Windows or Excel, or save it as UTF-8")
-
-
-def _bad_byte(content: bytes, encoding: str) -> str:
-    "Where the first byte stands that is none in this encoding."
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError as e:
-        return f" (line {content.count(10, 0, e.start) + 1}, byte 0x{content[e.start]:02x})"
-    except UnicodeError:
-        pass
-    return ""
 
 # %% ../nbs/10_data.ipynb #5a1e0304
 def open_table(path: str | Path, separator: str | None = None, encoding: str | None = None) -> Table:

@@ -131,7 +131,7 @@ def groups_of(results: Iterable[dict[str, Any]], predictions: dict[str, pd.DataF
     found = []
     for key in dict.fromkeys((tests[r["run_id"]], rows[r["run_id"]]) for r in ranked):
         mine = [r for r in ranked if (tests[r["run_id"]], rows[r["run_id"]]) == key]
-        limits = list(dict.fromkeys(limit for r in mine if (limit := _limit(r)) is not None)) or [None]
+        limits: list[int | None] = list(dict.fromkeys(limit for r in mine if (limit := _limit(r)) is not None)) or [None]
         for limit in limits:
             members = [r for r in mine if _limit(r) in (None, limit)]
             found.append(Group(*key, limit, merged(members)))

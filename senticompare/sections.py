@@ -84,8 +84,9 @@ def linked(row: dict[str, Any], links: dict[str, str], several: bool = False) ->
 # %% ../nbs/63_sections.ipynb #26b6c982
 def class_shares(result: dict[str, Any], predictions: pd.DataFrame) -> dict[str, float]:
     "Share of the test texts of each class, the most frequent first, counted in a run's predictions; empty where its result names no classes."
-    names, counts = list(result["quality"].get("per_class") or {}), predictions["label"].value_counts(normalize=True)
-    return {names[int(label)]: float(share) for label, share in counts.items() if int(label) < len(names)}
+    names, labels = list(result["quality"].get("per_class") or {}), predictions["label"].to_numpy()
+    shares = {name: float((labels == place).mean()) for place, name in enumerate(names)}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
 def classes_text(result: dict[str, Any], predictions: pd.DataFrame) -> str:

@@ -58,7 +58,7 @@ class Asked:
         "Places of the texts that can be answered."
         return [i for i, text in enumerate(self.texts) if text]
 
-
+# %% ../nbs/12_texts.ipynb #7e87001e
 def read_texts(table: Table, column: str) -> Asked:
     "The texts in a table's column; InputError for a row that holds something else there."
     cells: list[str | None] = []
@@ -162,7 +162,7 @@ def _write_parquet(path: Path, asked: Asked, answers: dict[str, list[Any]]) -> N
         else:
             rows = [row for _, row in reading(asked.table)]
             table = pa.table({name: pa.array([_storable(row.get(name)) for row in rows]) for name in asked.columns})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as e:
+    except (pa.lib.ArrowException, OverflowError) as e:
         raise InputError(f"option --output: a column of {asked.table.name} is no column of a Parquet file ({str(e)[:100]}); write .jsonl") from None
     for name, values in answers.items():
         table = table.append_column(name, pa.array([_storable(v) for v in values], pa.string() if name == next(iter(answers)) else pa.float64()))

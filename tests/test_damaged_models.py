@@ -216,3 +216,14 @@ def test_a_cache_of_another_training_is_not_used(tuned, tmp_path, monkeypatch):
     keep_record(folder, record)
     other = train_classifier(hybrid, splits, {"data": "test"})
     assert first.encoder.key != other.encoder.key and len(os.listdir(tmp_path / "home" / "embeddings")) == 2
+
+
+def test_what_a_killed_training_left_beside_a_finished_model_goes(tuned, tmp_path, monkeypatch):
+    home, spec, splits, _ = tuned
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
+    folder = next(p for p in (tmp_path / "home" / "tuned").iterdir() if p.is_dir())
+    for kind in ("trial0", "trial1.unfinished", "unfinished"):
+        folder.with_name(f"{folder.name}.{kind}").mkdir()
+    assert train_classifier(spec, splits, {"data": "test"}).training["reused"]
+    assert [p for p in folder.parent.iterdir() if p.is_dir()] == [folder]

@@ -177,9 +177,10 @@ def test_two_files_of_one_name_are_not_one_dataset(tmp_path, capfd, monkeypatch)
     assert run_command([*command, "b/mine.csv"]) == 2
     assert "b/mine.csv has the same name and other content" in capfd.readouterr().err
     assert {p.name: p.read_bytes() for p in (tmp_path / "reports/mine").glob("*.json")} == before
-    (tmp_path / "a/mine.csv").write_text((tmp_path / "b/mine.csv").read_text())  # the same file, edited: its runs are done again
+    (tmp_path / "a/mine.csv").write_text((tmp_path / "b/mine.csv").read_text())  # the same file, edited: nothing is replaced unasked
     assert run_command([*command, "a/mine.csv", "--dry-run"]) == 0
-    assert capfd.readouterr().out.count("again") == 2
+    assert capfd.readouterr().out.count("replaces") >= 2
+    assert run_command([*command, "a/mine.csv"]) == 2 and "--replace" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("parameters", ['{"title": 7}', '{"claims": "x"}', "[]", '"x"', '{"note": ["<b>"]}', '{"claims": [{"model": "x"}]}'])

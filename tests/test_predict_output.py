@@ -133,6 +133,7 @@ REFUSED = {
     "columns of one name": (["--file", "twice.csv", "--output", "out.csv"], ["twice.csv", "two columns are called 'x'"]),
     "loose cells": (["--file", "loose.csv", "--output", "out.csv"], ["loose.csv, row 1", "more cells than columns"]),
     "a spreadsheet": (["--file", "book.xlsx"], ["book.xlsx", "save it as CSV"]),
+    "numbers beyond a column": (["--file", "huge.jsonl", "--output", "out.parquet"], ["huge.jsonl", "write .jsonl"]),
     "kinds of values": (["--file", "kinds.jsonl", "--output", "out.parquet"], ["kinds.jsonl", "write .jsonl"]),
 }
 
@@ -142,6 +143,7 @@ def test_refused_in_one_line(predict, tmp_path, name):
     for file, content in (("in.csv", "text\ngreat\n"), ("twice.csv", "text,x,x\ngreat,1,2\n"), ("loose.csv", "text\ngreat, really\n"), ("book.xlsx", "PK")):
         (tmp_path / file).write_text(content)
     (tmp_path / "kinds.jsonl").write_text('{"text": "great", "a": 1}\n{"text": "awful", "a": [1]}\n')
+    (tmp_path / "huge.jsonl").write_text('{"a": 1}\n{"text": "great", "a": 1000000000000000000000000000000}\n')
     (tmp_path / "folder.csv").mkdir()
     os.link("in.csv", "link.csv")
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
