@@ -47,6 +47,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.audit.token_lengths': ('audit.html#token_lengths', 'senticompare/audit.py'),
                                     'senticompare.audit.truncation_rate': ('audit.html#truncation_rate', 'senticompare/audit.py')},
             'senticompare.card': { 'senticompare.card._count': ('card.html#_count', 'senticompare/card.py'),
+                                   'senticompare.card._failed': ('card.html#_failed', 'senticompare/card.py'),
                                    'senticompare.card._figure': ('card.html#_figure', 'senticompare/card.py'),
                                    'senticompare.card._front': ('card.html#_front', 'senticompare/card.py'),
                                    'senticompare.card._limits': ('card.html#_limits', 'senticompare/card.py'),

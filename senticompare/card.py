@@ -93,6 +93,11 @@ def _count(sizes: dict[str, Any], part: str) -> str:
     return f"{sizes[part]:,}" if isinstance(sizes.get(part), int) else "an unknown number of"
 
 
+def _failed(result: dict[str, Any]) -> list[str]:
+    names = [markdown_text(name) for name, gate in (result.get("gates") or {}).items() if gate.get("passed") is False]
+    return ["", f"**The run failed its checks ({', '.join(names)}): its figures are not to be trusted.**"] if names else []
+
+# %% ../nbs/71_card.ipynb #71b2000c
 def run_lines(result: dict[str, Any] | None, why: str, whose: str) -> list[str]:
     "What the run's result says, as a table; `why` there is none, `whose` figures they are."
     if result is None:
@@ -105,7 +110,7 @@ def run_lines(result: dict[str, Any] | None, why: str, whose: str) -> list[str]:
         "", "| figure | value |", "|---|---|",
         f"| accuracy | {_with_interval(quality.get('accuracy'), quality.get('accuracy_ci95'))} |",
         f"| macro-F1 | {_with_interval(quality.get('f1_macro'), quality.get('f1_macro_ci95'))} |",
-        f"| calibration error | {_figure(quality.get('ece'))} |",
+        f"| calibration error | {_figure(quality.get('ece'))} |", *_failed(result),
     ]  # fmt: skip
 
 # %% ../nbs/71_card.ipynb #71b0000e
@@ -175,7 +180,9 @@ def _what(spec: RunSpec, card: ModelCard, about: dict[str, Any], checked: dict[s
     "What it is, from which model, and how large."
     own = "no base model" if card.kind == "baseline" else "a local model"
     cut = "" if about["tokens"] is None else f" Texts are cut at {about['tokens']} tokens."
-    form = ("an ONNX graph" if about["to"] == "onnx" else "safetensors") + (" with weights in int8" if about["int8"] else "")
+    outputs = "logits, probabilities" if about["ask"][1] == "inside" else "sentence_embedding"
+    graph = f"an ONNX graph (inputs input_ids, attention_mask; outputs {outputs})"
+    form = (graph if about["to"] == "onnx" else "safetensors") + (" with weights in int8" if about["int8"] else "")
     whole = "" if checked["original_mb"] is None else f", the original {checked['original_mb']:.1f} MB"
     return [
         f"Sentiment of a text: {', '.join(map(markdown_text, about['classes']))}. {markdown_text(card.alias)} ({markdown_text(card.hub_id or own)}), "

@@ -305,9 +305,9 @@ def beside(chances: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 # %% ../nbs/32_classifier.ipynb #ead2bf47
 def trained_on(folder: str | Path) -> str | None:
     "Fingerprint of the splits that a checkpoint (or the one that an export was made from) was trained on; None when it is not known."
-    for name in (CHECKPOINT, "result.json"):
+    for path in (p for name in (CHECKPOINT, "result.json") if (p := Path(folder) / name).is_file()):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            data = json.loads((Path(folder) / name).read_text(encoding="utf-8"))["data"]
+            data = json.loads(path.read_text(encoding="utf-8"))["data"]
             return str(data["fingerprint"] if isinstance(data, dict) else data) if data else None
     return None
 

@@ -145,8 +145,9 @@ def _write_all(c: Classifier, checkpoint: Path, out: Path, to: str, int8: bool) 
 # %% ../nbs/71_export.ipynb #9129abaa
 def is_export(folder: str | Path) -> bool:
     "Whether a folder is an export (rather than a checkpoint)."
+    path = Path(folder) / CHECKPOINT
     try:
-        return "to" in json.loads((Path(folder) / CHECKPOINT).read_text(encoding="utf-8"))
+        return path.is_file() and "to" in json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 

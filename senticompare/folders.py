@@ -9,6 +9,7 @@ __all__ = ['WORKING', 'DESCRIPTION', 'FORMAT', 'LATER', 'working_folder', 'sweep
 
 # %% ../nbs/05_folders.ipynb #7941c9d4
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -172,6 +173,8 @@ def describe(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 def description(folder: Path) -> dict[str, Any]:
     "What `senticompare.json` holds; ValueError when it is damaged, OSError when there is none."
+    if not (folder / DESCRIPTION).is_file():  # a pipe of that name would be waited for
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / DESCRIPTION))
     with suppress(ValueError, RecursionError):
         found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if isinstance(found, dict) and found.get("format") == 1 and not {"files", "digest"} & set(found):

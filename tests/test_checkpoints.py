@@ -98,8 +98,7 @@ def test_the_cards_own_lines_answer_as_we_do(trained, tmp_path):
     exec(code, space)
     text = "it broke after one day and nobody ever answered " * 40
     chances = load_classifier(checkpoint, "cpu").predict_proba([text])[0]
-    answer = space["classify"](text)[0]
-    assert answer["score"] == pytest.approx(float(chances.max()), abs=1e-5)
+    assert max(one["score"] for one in space["classify"]([text])[0]) == pytest.approx(float(chances.max()), abs=1e-5)
 
 
 def test_a_head_for_other_classes_is_replaced(tmp_path, monkeypatch):

@@ -39,6 +39,13 @@ print("ANSWER", json.dumps([{names[i]: float(x) for i, x in enumerate(row)} for 
 )
 
 
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch):
+    """One block of timings and no calibration: tests/test_export_elsewhere.py looks at those."""
+    monkeypatch.setattr("senticompare.export.gemm_gflops", lambda **_: 100.0)
+    monkeypatch.setattr("senticompare.export.BUDGET_S", 0.0)
+
+
 def elsewhere(script, folder):
     done = subprocess.run([sys.executable, "-c", script, str(folder), json.dumps(TEXTS)], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.split("ANSWER", 1)[1])

@@ -280,3 +280,24 @@ def test_an_export_of_an_earlier_version(trained, tmp_path):
     (tmp_path / "out" / "senticompare.json").write_text(json.dumps(old))
     with pytest.raises(InputError, match="made by an earlier version; export the checkpoint again"):
         load_export(tmp_path / "out")
+
+
+def test_a_run_in_another_precision_is_judged(tmp_path, monkeypatch, capfd):
+    """Frozen vectors in bfloat16 leave in float32: not the run's arithmetic, so its accuracy is measured as int8's is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
+    given = ["--model", "tiny:roberta-base", "--dataset", "reviews", "--method", "frozen", "--head", "linear", "--set", "precision=bfloat16"]
+    assert run_command(["train", *given, *SMALL, "--output-dir", "ck"]) == 0
+    found = export_classifier("ck", "out", "safetensors")
+    assert found["other_precision"] and found["accuracy_export"] is not None and found["texts"] == 24
+    assert "The original, on the 24 test examples" in Path("out/README.md").read_text()
+
+
+def test_a_refused_run_says_so_on_its_card(trained, tmp_path):
+    checkpoint = tmp_path / "ck"
+    shutil.copytree(trained("tfidf", "baseline", "linear"), checkpoint)
+    result = json.loads((checkpoint / "result.json").read_text())
+    result["gates"]["not_collapsed"] = {"passed": False, "value": 1, "tolerance": 2}
+    (checkpoint / "result.json").write_text(json.dumps({**result, "status": "refused"}))
+    export_classifier(checkpoint, tmp_path / "out", "safetensors")
+    assert "**The run failed its checks (not_collapsed): its figures are not to be trusted.**" in (tmp_path / "out" / "README.md").read_text()

@@ -242,6 +242,8 @@ CASES = {
         "weights elsewhere": (keys("model/config.json", transformers_weights="../../outside.safetensors"), True),
         "code as generation": (file("model/chat_template.jinja", JINJA), True),
         "base model with code": (about(base="x"), False),
+        "description as a pipe": (pipe("senticompare.json"), False),
+        "result as a pipe": (pipe("result.json"), False),
         "deep description": (raw("senticompare.json", "[" * 100_000), False),
     },
     "lora": {
@@ -277,6 +279,7 @@ CASES = {
         "weights as a link to their own bytes": (link("model.safetensors", None), True),
         "weights as a link to a system file": (link("model.safetensors", "/etc/passwd"), True),
         "weights as a pipe": (pipe("model.safetensors"), False),
+        "description as a pipe": (pipe("senticompare.json"), False),
         "configuration as a pipe": (pipe("config.json"), False),
         "regular expression without end": (split("(a+)+$"), True),
         "broken regular expression": (split("(?="), True),
