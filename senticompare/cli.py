@@ -1004,17 +1004,20 @@ def generation(
 # %% ../nbs/72_cli.ipynb #3e8b1f6d
 def _free_port(host: str, port: int) -> int:
     "The port, or a free one for 0; InputError unless it can be listened on."
+    import errno
     import socket
 
+    if not 0 <= port < 65_536:
+        raise InputError(f"option --port: {port} is no port; give one from 0 (any that is free) to 65535")
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind(place)
             return int(s.getsockname()[1])
-    except (OSError, OverflowError) as e:
-        reason = getattr(e, "strerror", None) or "not a port number"
-        raise InputError(f"option --port: {host}:{port} cannot be listened on ({reason}); give another with --port") from None
+    except OSError as e:
+        option = "--host" if isinstance(e, socket.gaierror) or e.errno == errno.EADDRNOTAVAIL else "--port"
+        raise InputError(f"option {option}: {host}:{port} cannot be listened on ({e.strerror}); give another with {option}") from None
 
 # %% ../nbs/72_cli.ipynb #a63866c0
 def _leave_working_folder() -> None:
@@ -1037,10 +1040,10 @@ def dashboard(
     from senticompare.dashboard import suite_title
 
     title = suite_title(load_reports(reports))
+    port = _free_port(host, port)
     _leave_working_folder()
     if any(find_spec(name) is None for name in ("voila", "ipywidgets", "anywidget")):
         raise InputError("the dashboard needs Voilà: install the extra 'lab' (pip install 'senticompare[lab]')")
-    port = _free_port(host, port)
     from senticompare.dashboard_server import serve
 
     serve(reports, title, host, port, lambda url: print(f"The dashboard of {visible(reports)} is at {url} (Ctrl-C ends it).", flush=True))

@@ -225,7 +225,7 @@ def serve(
     announce: Callable[[str], None] = print,  # is told the address once it can be opened
 ) -> None:
     "Serve a folder of results until Ctrl-C or a termination signal; leaves the working folder for good, so nothing of the caller's should follow."
-    token, shown = secrets.token_urlsafe(24), f"[{host}]" if ":" in host else host
+    token, shown = secrets.token_urlsafe(24), socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
     with TemporaryDirectory(prefix="senticompare-dashboard-") as folder:
         root = Path(folder)
         set_environment({"SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd()), **private_environment(root)})

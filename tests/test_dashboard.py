@@ -153,8 +153,16 @@ def test_nothing_of_the_working_folder_is_run_or_served(server, reports):
     assert not (reports / "ran").exists()
 
 
-def watch(browser):
-    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+@pytest.fixture
+def window(browser):
+    """A window of its own for each test; all its pages are closed afterwards, whatever came of it."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1000})
+    yield context
+    context.close()
+
+
+def watch(window):
+    page = window.new_page()
     errors = []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: errors.append(str(e)))
@@ -162,8 +170,8 @@ def watch(browser):
     return page, errors
 
 
-def open_dashboard(browser, server):
-    page, errors = watch(browser)
+def open_dashboard(window, server):
+    page, errors = watch(window)
     here = server[1].split("?")[0]
     page.on("request", lambda r: errors.append(r.url) if not r.url.startswith((here, f"blob:{here}", "data:")) else None)
     page.goto(server[1], timeout=180_000)
@@ -183,12 +191,13 @@ def weigh(page, name, value):
     page.keyboard.press("Enter")
 
 
-def test_order_of_the_other_reports_first_then_weights_and_filters(browser, server, reports):
-    page, errors = open_dashboard(browser, server)
+def test_order_of_the_other_reports_first_then_weights_and_filters(window, server, reports):
+    page, errors = open_dashboard(window, server)
     suite = load_suite(reports / "reports/hostile")
     assert page.title() == "hostile · texts" and page.locator("h1").inner_text() == "hostile" and "texts" in page.locator(".sc-head").inner_text()
     assert ranking(page) == [run_label(r) for r in suite.rows]
     page.get_by_role("button", name="my weights").click()
+    page.wait_for_selector("table.sc-ranking th:has-text('score')")
     sliders = page.locator(".widget-slider .widget-label").all_inner_texts()
     assert sliders == list(weights_of(suite.rows)) and set(sliders) <= set(page.locator("table.sc-ranking th").all_inner_texts())
     for chosen in ("p50 ms", "disk MB", "macro-F1"):
@@ -201,11 +210,10 @@ def test_order_of_the_other_reports_first_then_weights_and_filters(browser, serv
     page.get_by_role("button", name="xgboost").click()
     page.wait_for_function("() => document.querySelectorAll('table.sc-ranking tbody tr').length === 1")
     assert "xgboost" in ranking(page)[0] and not errors
-    page.close()
 
 
-def test_hostile_texts_stay_text_and_nothing_is_fetched_from_elsewhere(browser, server, reports):
-    page, errors = open_dashboard(browser, server)
+def test_hostile_texts_stay_text_and_nothing_is_fetched_from_elsewhere(window, server, reports):
+    page, errors = open_dashboard(window, server)
     page.get_by_role("tab", name="Trade-off").click()
     page.wait_for_selector(".plotly .main-svg")
     page.get_by_role("tab", name="Predictions").click()
@@ -219,11 +227,10 @@ def test_hostile_texts_stay_text_and_nothing_is_fetched_from_elsewhere(browser, 
     counts = [int(re.search(r"\d+$", t)[0]) for t in page.locator(".sc-keys li").all_inner_texts()]
     assert counts == [pair.both, pair.only_a, pair.only_b, pair.neither]
     assert page.evaluate("window.hacked") is None and not errors
-    page.close()
 
 
-def test_an_answer_goes_with_its_question(browser, server):
-    page, errors = open_dashboard(browser, server)
+def test_an_answer_goes_with_its_question(window, server):
+    page, errors = open_dashboard(window, server)
     page.get_by_role("tab", name="Try a text").click()
     box, ask = page.get_by_placeholder("Type a text"), page.get_by_role("button", name="Ask")
     box.fill('<img src=x onerror="window.hacked = 9"> wonderful')
@@ -233,7 +240,6 @@ def test_an_answer_goes_with_its_question(browser, server):
     ask.click()
     page.wait_for_selector("text=Type a text first")
     assert page.locator(".sc-answers").count() == 0 and page.evaluate("window.hacked") is None and not errors
-    page.close()
 
 
 OUTSIDE = """() => [...document.querySelectorAll('.senticompare :is(input, select, textarea, button)')].filter(e => e.offsetParent)
@@ -241,8 +247,8 @@ OUTSIDE = """() => [...document.querySelectorAll('.senticompare :is(input, selec
 CUT = "e => [...e.querySelectorAll('*'), e].some(x => x.clientWidth && x.scrollWidth > x.clientWidth + 1)"
 
 
-def test_a_telephone_shows_every_control(browser, server):
-    page, _ = open_dashboard(browser, server)
+def test_a_telephone_shows_every_control(window, server):
+    page, _ = open_dashboard(window, server)
     page.set_viewport_size({"width": 390, "height": 800})
     page.get_by_text("Filters").click()
     for name in ("Ranking", "Trade-off", "Two runs", "Predictions", "Try a text"):
@@ -252,7 +258,6 @@ def test_a_telephone_shows_every_control(browser, server):
         assert not tab.evaluate(CUT), name
         assert page.evaluate("document.querySelector('#rendered_cells').scrollWidth") <= 390
         assert page.evaluate(OUTSIDE) == [], name
-    page.close()
 
 
 def wait_for_kernels(process, most, seconds):
@@ -263,12 +268,12 @@ def wait_for_kernels(process, most, seconds):
     return len(kernels(process))
 
 
-def test_kernels_end_with_their_pages(browser, server):
+def test_kernels_end_with_their_pages(window, server):
     process, _ = server
-    first, _ = open_dashboard(browser, server)
+    first, _ = open_dashboard(window, server)
     time.sleep(IDLE_S + 3)  # the kernel that stands ready is older than the idle time now, and so is the first page's
-    second, errors = open_dashboard(browser, server)
-    third, _ = open_dashboard(browser, server)
+    second, errors = open_dashboard(window, server)
+    third, _ = open_dashboard(window, server)
     second.goto("about:blank")
     third.close()  # without a goodbye, as a browser that crashed
     assert wait_for_kernels(process, 2, IDLE_S + 20) <= 2  # the first page's, and the one that stands ready
@@ -279,20 +284,19 @@ def test_kernels_end_with_their_pages(browser, server):
     assert wait_for_kernels(process, 0, IDLE_S + 15) == 0
 
 
-def test_hostile_texts_in_files(browser, reports):
+def test_hostile_texts_in_files(window, reports):
     suite = reports / "reports/hostile"
     pages = reports / "reports/pages"  # beside the suite, as ../plotly.min.js is asked for
     pages.mkdir()
     for notebook in suite.glob("*.ipynb"):
         (pages / f"{notebook.stem}.html").write_text(HTMLExporter().from_filename(str(notebook))[0], encoding="utf-8")
     for path in [suite / "summary.html", *pages.glob("*.html")]:
-        page, errors = watch(browser)
+        page, errors = watch(window)
         page.goto(path.as_uri(), timeout=120_000, wait_until="domcontentloaded")
         page.wait_for_timeout(1500)
         assert page.evaluate("window.hacked") is None, path.name
         away = ("require", "MathJax", "ERR_")  # nbconvert's own page loads these from a CDN
         assert not [e for e in errors if not any(word in e for word in away)], path.name
-        page.close()
-    cells = [c for row in csv.reader((suite / "leaderboard.csv").open()) for c in row]
+        cells = [c for row in csv.reader((suite / "leaderboard.csv").open()) for c in row]
     assert not [c for c in cells if c[:1] in "=+@" and c]
     assert Path(suite / "summary.html").stat().st_size < 6_000_000

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from senticompare.cli import run_command
 from senticompare.compare import load_leaderboard
 from senticompare.config import bundled
 from senticompare.dashboard import (
@@ -83,6 +84,13 @@ def test_a_floor_is_last_under_any_weights(suite):
     scored = by_weights(suite.rows, {"latency": 1.0, "throughput": 1.0, "memory": 1.0})
     assert scored[-1][0]["floor"] and not scored[0][0]["floor"]
     assert "&lt;0.01" not in weighted_html(scored[-1:]) and "&lt;0.01" not in ranking_html(suite.rows, "accuracy")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "-1"), ("--host", "nosuch.invalid")])
+def test_what_cannot_be_listened_on_is_one_line(option, value, capsys):
+    assert run_command(["dashboard", "--reports", str(PUBLISHED), option, value]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: option {option}: ") and said.err.count("\n") == 1 and not said.out
 
 
 def test_whatever_a_report_holds_is_text():

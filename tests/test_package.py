@@ -11,6 +11,7 @@ NEEDED = [
     "senticompare/bundled/suites/quickstart.yaml",
     "senticompare/bundled/nbs/50_run.ipynb",
     "senticompare/bundled/nbs/56_dashboard.ipynb",
+    "senticompare/bundled/nbs/dashboard_page/index.html.j2",
     "senticompare/bundled/nbs/55_summary.ipynb",
     "senticompare/bundled/reviews/test.jsonl",
     "senticompare/py.typed",
