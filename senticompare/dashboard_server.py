@@ -216,6 +216,17 @@ def settings(
     found = {"Voila": server, "VoilaConfiguration": page, "MappingKernelManager": ends, "IdentityProvider": visitors, "KernelSpecManager": specs}
     return Config(found, VoilaKernelManager={"fill_delay": 2.0})
 
+# %% ../nbs/67_dashboard_server.ipynb #67fa0002
+def _no_news(record: logging.LogRecord) -> bool:
+    "Whether a log record is of something else than a message to a page that was closed meanwhile."
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ not in ("WebSocketClosedError", "StreamClosedError")
+
+
+def _quiet_farewells() -> None:
+    logging.getLogger("tornado").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").addFilter(_no_news)
+
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c25
 def serve(
     reports: Path,  # folder of results
@@ -231,7 +242,7 @@ def serve(
         set_environment({"SENTICOMPARE_DASHBOARD": str(reports.resolve()), "SENTICOMPARE_DASHBOARD_FROM": str(Path.cwd()), **private_environment(root)})
         notebook = write_page(root, title)
         os.chdir(notebook.parent)
-        logging.getLogger("tornado").setLevel(logging.ERROR)  # a request that was turned away is no news
+        _quiet_farewells()
         server = Server(config=settings(root, host, port, token))
         server.initialize([str(notebook)])
         IOLoop.current().add_callback(announce, f"http://{shown}:{port}/?token={token}")
