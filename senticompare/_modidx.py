@@ -463,7 +463,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'senticompare/dashboard_server.py'),
                                                'senticompare.dashboard_server._is_address': ( 'dashboard_server.html#_is_address',
                                                                                               'senticompare/dashboard_server.py'),
-                                               'senticompare.dashboard_server._no_news': ( 'dashboard_server.html#_no_news',
+                                               'senticompare.dashboard_server._is_news': ( 'dashboard_server.html#_is_news',
                                                                                            'senticompare/dashboard_server.py'),
                                                'senticompare.dashboard_server._quiet_farewells': ( 'dashboard_server.html#_quiet_farewells',
                                                                                                    'senticompare/dashboard_server.py'),

@@ -217,15 +217,15 @@ def settings(
     return Config(found, VoilaKernelManager={"fill_delay": 2.0})
 
 # %% ../nbs/67_dashboard_server.ipynb #67fa0002
-def _no_news(record: logging.LogRecord) -> bool:
-    "Whether a log record is of something else than a message to a page that was closed meanwhile."
+def _is_news(record: logging.LogRecord) -> bool:
+    "Whether a log record says more than that a message was on its way to a page when it was closed."
     error = record.exc_info[1] if record.exc_info else None
     return type(error).__name__ not in ("WebSocketClosedError", "StreamClosedError")
 
 
 def _quiet_farewells() -> None:
     logging.getLogger("tornado").setLevel(logging.ERROR)
-    logging.getLogger("asyncio").addFilter(_no_news)
+    logging.getLogger("asyncio").addFilter(_is_news)
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c25
 def serve(
