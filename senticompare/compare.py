@@ -269,7 +269,7 @@ def tested_by(metric: str) -> str | None:
 
 def _paired_columns(rows: list[dict[str, Any]], predictions: dict[str, pd.DataFrame], group: Group, metric: str) -> dict[str, dict[str, Any]]:
     "What paired answers say of each recipe, by run id; None for a metric without a paired test."
-    labels = aligned([predictions[rows[0]["run_id"]]])[0]
+    labels = labels_of(rows, predictions)
     floor, tested = _floor_class(group, labels), tested_by(metric)
     about = {"majority_class": group.recipes[0][0]["data"]["classes"][floor], "majority_share": float((labels == floor).mean())}
     if tested is None:

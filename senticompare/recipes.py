@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from .config import METHODS, RunSpec, digest, slug
+from .config import DATA_FIELDS, METHODS, RunSpec, digest, slug
 from .results import test_key
 
 # %% ../nbs/61_recipes.ipynb #61b00005
@@ -61,7 +61,7 @@ def shipped(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(runs, key=lambda r: (validation_score(r), -r["spec"]["seed"]))
 
 # %% ../nbs/61_recipes.ipynb #61b00009
-_READING = ("data_seed", "text_column", "label_column", "stars", "skip_bad_rows")
+_READING = ("data_seed", *(n for n in DATA_FIELDS if n not in ("dataset", "data_seed") and not n.endswith("_size")))
 
 
 def train_rows(result: dict[str, Any]) -> int | None:

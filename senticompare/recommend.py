@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'PRICE_SPREAD', 'Excess', 'excesses', 'Recommendation', 'price_of', 'dollars_text', 'Choice', 'choose',
-           'figure', 'train_command', 'checkpoint_of', 'next_command', 'recommend', 'Power', 'round_up', 'answer']
+           'figure', 'train_command', 'next_command', 'recommend', 'Power', 'round_up', 'answer']
 
 # %% ../nbs/63_recommend.ipynb #42c19628
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import log
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .classifier import kept_checkpoint
 from .compare import corrected, group_rows, group_spread, labels_of, leaderboard, recipe_answers, tested_by, why_apart, why_metric
-from .config import FIELD_TYPES, METHODS, InputError, RunSpec, home, visible
+from .config import FIELD_TYPES, METHODS, InputError, RunSpec, visible
 from .metrics import METRIC_NAMES
 from .models import MODELS
 from .plots import milliseconds_text, run_label, unsteady
@@ -195,15 +195,9 @@ def train_command(result: dict[str, Any]) -> str:
     return shlex.join(words)
 
 # %% ../nbs/63_recommend.ipynb #63a0000c
-def checkpoint_of(result: dict[str, Any]) -> Path | None:
-    "The folder of a run's checkpoint on this machine; None where there is none."
-    folder = home() / "checkpoints" / f"{result['run_id']}-{result['spec_hash']}"
-    return folder if (folder / "senticompare.json").is_file() else None
-
-
 def next_command(result: dict[str, Any]) -> str:
     "What to do with a recommended run: ask its checkpoint, or train it."
-    folder = checkpoint_of(result)
+    folder = kept_checkpoint(result)
     return shlex.join(["senticompare", "predict", "--checkpoint", str(folder), "a text"]) if folder else train_command(result)
 
 # %% ../nbs/63_recommend.ipynb #63a00009
@@ -280,7 +274,7 @@ def _recommended(
 # %% ../nbs/63_recommend.ipynb #63a0000d
 def _from_choice(choice: Choice, fit: Sequence[dict[str, Any]], reasons: dict[str, str], by_id: dict[str, dict[str, Any]]) -> Recommendation:
     "A recommendation with its reasons, checkpoint and next command."
-    chosen, folder = choice.row, checkpoint_of(by_id[choice.row["run_id"]])
+    chosen, folder = choice.row, kept_checkpoint(by_id[choice.row["run_id"]])
     above = [r for r in fit if r["run_id"] in choice.p]
     reasons = {**{r["run_id"]: _reason(r, choice) for r in above if r is not chosen}, **reasons}
     why = f"{figure(chosen)}, {choice.price}; {_lead(choice, len(fit), len(above) < len(fit))}"
