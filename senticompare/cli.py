@@ -130,10 +130,15 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(visible(value))
 
 
+def _print_json(value: Any) -> None:
+    "Print JSON; half a character, which no terminal takes, becomes a question mark."
+    print(json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
+
+
 def print_rows(rows: Sequence[dict[str, Any]], as_json: bool = False, title: str = "") -> None:
     "Print rows as a table, or as JSON."
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
+        _print_json(rows)
         return
     from rich.console import Console
     from rich.table import Table
@@ -224,7 +229,7 @@ def inspect(
     given = _given(text_column=text_column, label_column=label_column, stars=stars, separator=separator, encoding=encoding)
     found = inspect_data(make_spec({"dataset": dataset, **given}))
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
+        _print_json(found)
     else:
         _print_inspection(found)
     if found["why_not"]:
@@ -233,6 +238,11 @@ def inspect(
 # %% ../nbs/72_cli.ipynb #c1e80004
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _counted(reasons: dict[str, int]) -> str:
+    "Rows by reason, in words."
+    return ", ".join(f"{n:,} × {reason}" for reason, n in reasons.items()) or "nothing"
 
 
 def _shares(counts: dict[str, int]) -> str:
@@ -264,10 +274,9 @@ def _print_texts(found: dict[str, Any]) -> None:
     same = {"copies of a text": "exact_duplicates", "texts with several labels": "conflicting_labels", "test texts nearly in train": "train_test_near"}
     print_rows([{name: found[key] for name, key in same.items()}], title="Duplicates")
     splits = [{"split": p, "rows": s["rows"], "classes": _shares(s["classes"]), "from": s["origin"]} for p, s in found["splits"].items()]
-    lost = ", ".join(f"{n:,} × {reason}" for reason, n in found["dropped"].items())
     if splits:
         print_rows(splits, title="How it would be split")
-        print(f"Left out of the splits: {visible(lost) or 'nothing'}.")
+        print(f"Left out of the splits: {visible(_counted(found['dropped']))}.")
     print_rows([{"text": _cut(e["text"], 100), "label": e["label"]} for e in found["examples"]], title="First texts")
     for sentence in found["remarks"]:
         print(visible(sentence))
@@ -365,8 +374,9 @@ def _progress(total: int) -> Iterator[Any]:
         yield _Bars(bars, total)
 
 # %% ../nbs/72_cli.ipynb #2a40bf1a
-def _plan_row(planned: Any) -> dict[str, Any]:
+def _plan_row(planned: Any, splits: Any) -> dict[str, Any]:
     "A run of the plan as a row: where it stands, and what it would reuse."
+    from senticompare.data import load_splits
     from senticompare.footprint import weights_place
     from senticompare.models import find_model
     from senticompare.plan import stored_embeddings, what_lacks
@@ -375,35 +385,34 @@ def _plan_row(planned: Any) -> dict[str, Any]:
         return {"run": planned.run_id, "state": "finished", "would reuse": None}
     lacks, reuses = what_lacks(planned.spec)[0], list(planned.reuses)
     if not lacks and planned.spec.method == "frozen" and weights_place(find_model(planned.spec.model)):
-        there, of = stored_embeddings(planned.spec)
+        there, of = stored_embeddings(planned.spec, splits if not planned.spec.augment else load_splits(planned.spec))
         reuses += [f"stored embeddings of {there:,} of {of:,} texts"] if there else []
     state = lacks or (f"replaces: {planned.replaces}" if planned.replaces else planned.state)
     return {"run": planned.run_id, "state": state, "would reuse": ", ".join(reuses) or None}
 
 # %% ../nbs/72_cli.ipynb #93243076
-def _print_data(plan: Sequence[Any]) -> None:
-    "The rows that the runs of a plan read, by dataset: sizes, shares of the classes, duplicates, and what was left out and why."
+def _print_data(read: dict[Any, Any]) -> None:
+    "The rows that the runs of a plan read (splits by data settings): sizes, shares of the classes, duplicates, and what was left out and why."
     from senticompare.audit import audit_frame
-    from senticompare.data import load_splits
-    from senticompare.plan import data_settings
 
-    for spec in dict.fromkeys(data_settings(p.spec) for p in plan):
-        splits = load_splits(spec)
+    for spec, splits in read.items():
         rows = []
         for part, frame in splits.parts().items():
             found = audit_frame(frame, splits.classes, None, 0)
             shares = {f"{name} %": f"{100 * share:.1f}" for name, share in found["balance"].items()}
             rows.append({"part": part, "rows": found["rows"], **shares, "duplicates": found["exact_duplicates"], "two labels": found["conflicting_labels"]})
         print_rows(rows, title=f"{spec.dataset}: the rows read")
-        print(f"Left out: {', '.join(f'{n:,} × {visible(reason)}' for reason, n in splits.dropped.items()) or 'nothing'}.")
+        print(f"Left out: {visible(_counted(splits.dropped))}.")
 
 # %% ../nbs/72_cli.ipynb #3b51d935
 def _print_plan(plan: Sequence[Any], folder: Path) -> None:
     "The plan and its data; InputError where a run cannot start here."
-    from senticompare.plan import check_ready
+    from senticompare.data import load_splits
+    from senticompare.plan import check_ready, data_settings
 
-    print_rows([_plan_row(p) for p in plan])
-    _print_data(plan)
+    read = {spec: load_splits(spec) for spec in dict.fromkeys(data_settings(p.spec) for p in plan)}
+    print_rows([_plan_row(p, read[data_settings(p.spec)]) for p in plan])
+    _print_data(read)
     if any(p.replaces for p in plan):
         print(f"note: without --replace nothing of this would be run, because finished results in {folder} would be replaced", file=sys.stderr)
     check_ready(plan)
@@ -605,9 +614,8 @@ def _watch(history: list[dict[str, Any]], total: int) -> None:
 
 # %% ../nbs/72_cli.ipynb #71879828
 def _tell_data(splits: Any) -> None:
-    dropped = ", ".join(f"{n:,} × {reason}" for reason, n in splits.dropped.items())
     sizes = ", ".join(f"{len(f):,} {p}" for p, f in splits.parts().items())
-    print(f"{sizes}; classes {', '.join(splits.classes)}; dropped: {dropped or 'nothing'}", file=sys.stderr)
+    print(f"{sizes}; classes {', '.join(splits.classes)}; dropped: {_counted(splits.dropped)}", file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #36863f22
 def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str, Any]:
@@ -737,9 +745,9 @@ def _tell_judged(found: Any) -> None:
     "How many rows of a set are judged, and what became of the others, on standard error."
     from senticompare.data import visible
 
-    left = [f"{n:,} × {reason}" for reason, n in found.dropped.items()] + [f"{found.seen:,} × trained or chosen on by this checkpoint"] * bool(found.seen)
+    left = {**found.dropped, **({"trained or chosen on by this checkpoint": found.seen} if found.seen else {})}
     said = f"{visible(found.origin)}: {len(found.frame):,} of {found.rows:,} rows are judged"
-    print(said + (f"; left out: {', '.join(left)}" if left else ""), file=sys.stderr)
+    print(said + (f"; left out: {_counted(left)}" if left else ""), file=sys.stderr)
 
 # %% ../nbs/72_cli.ipynb #b7f3920d
 def _judged(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], given: dict[str, Any]) -> tuple[Any, bool]:

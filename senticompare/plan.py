@@ -16,7 +16,7 @@ from typing import Any
 from senticompare.config import (
     DATA_FIELDS, METHODS, InputError, RunSpec, hub_trouble, pick_device, slug, spec_hash, training_hash, user_path, visible,
 )  # fmt: skip
-from .data import data_fingerprint, load_splits, text_key
+from .data import Splits, data_fingerprint, load_splits, text_key
 from .footprint import missing_package, weights_place
 from .models import cannot_load, find_model, model_fingerprint
 
@@ -93,13 +93,13 @@ def _reuses(spec: RunSpec, inputs: dict[str, str], planned: Sequence[Planned]) -
     return [f"the model that {earlier.run_id} trains"] if earlier else []
 
 # %% ../nbs/67_plan.ipynb #26628c67
-def stored_embeddings(spec: RunSpec) -> tuple[int, int]:
+def stored_embeddings(spec: RunSpec, splits: Splits) -> tuple[int, int]:
     "How many of a frozen run's texts have their vectors stored, and how many texts it has; no weights are loaded."
     from senticompare.classifier import embedding_cache
     from senticompare.embed import VectorStore, embedder_key, stored_rows
     from senticompare.models import load_tokenizer, model_config, usable_length
 
-    card, keys = find_model(spec.model), {text_key(t) for part in load_splits(spec).parts().values() for t in part["text"]}
+    card, keys = find_model(spec.model), {text_key(t) for part in splits.parts().values() for t in part["text"]}
     config = model_config(card)
     limit = usable_length(config, load_tokenizer(card), spec.max_length)
     folder = embedding_cache() / embedder_key(model_fingerprint(card), card.pooling, limit, spec.precision or "float32")
