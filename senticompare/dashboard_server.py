@@ -16,10 +16,8 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 from collections.abc import Callable
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +33,7 @@ from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.handler import TornadoVoilaHandler
 
 from .config import bundled
+from .processes import kernel_command
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c05
 EVERYWHERE = ("0.0.0.0", "::")
@@ -86,19 +85,15 @@ class Gate(Matcher):
 
 # %% ../nbs/67_dashboard_server.ipynb #5e0a1c13
 KERNEL = "senticompare"
-_START = "import sys; sys.path[:] = [p for p in sys.path if p] + [{root!r}]; from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 
 
 def write_kernel(
     data: Path,  # a Jupyter data folder
 ) -> None:
-    "The specification of a kernel that imports nothing from the working folder; the package itself is found even where it is not installed."
-    root = str(Path(str(files("senticompare"))).parent.resolve())
-    quiet = ["--InteractiveShellApp.ignore_cwd=True", "--IPKernelApp.log_level=50"]
-    command = [sys.executable, "-c", _START.format(root=root), "-f", "{connection_file}", *quiet]
+    "The specification of a kernel that imports nothing from the working folder."
     folder = data / "kernels" / KERNEL
     folder.mkdir(parents=True)
-    (folder / "kernel.json").write_text(json.dumps({"argv": command, "display_name": KERNEL, "language": "python"}), encoding="utf-8")
+    (folder / "kernel.json").write_text(json.dumps({"argv": kernel_command(), "display_name": KERNEL, "language": "python"}), encoding="utf-8")
 
 # %% ../nbs/67_dashboard_server.ipynb #67db0006
 def write_page(
@@ -122,7 +117,8 @@ def private_environment(root: Path) -> dict[str, str | None]:
     folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
     unset = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE", "PYTHONSTARTUP")
     found = [os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    return {**{name: str(root / folder) for name, folder in folders.items()}, **dict.fromkeys(unset), "PYTHONPATH": os.pathsep.join(found) or None}
+    own = {name: str(root / folder) for name, folder in folders.items()}
+    return {**own, **dict.fromkeys(unset), "PYTHONPATH": os.pathsep.join(found) or None, "PYTHONSAFEPATH": "1"}
 
 
 def set_environment(variables: dict[str, str | None]) -> None:
