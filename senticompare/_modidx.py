@@ -1168,6 +1168,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'senticompare.seeds.SeedSpread.of_pair': ('seeds.html#seedspread.of_pair', 'senticompare/seeds.py'),
                                     'senticompare.seeds._corrected': ('seeds.html#_corrected', 'senticompare/seeds.py'),
                                     'senticompare.seeds._modulus_table': ('seeds.html#_modulus_table', 'senticompare/seeds.py'),
+                                    'senticompare.seeds.class_count': ('seeds.html#class_count', 'senticompare/seeds.py'),
                                     'senticompare.seeds.corrected_p': ('seeds.html#corrected_p', 'senticompare/seeds.py'),
                                     'senticompare.seeds.modulus_reach': ('seeds.html#modulus_reach', 'senticompare/seeds.py'),
                                     'senticompare.seeds.modulus_tail': ('seeds.html#modulus_tail', 'senticompare/seeds.py'),

@@ -332,9 +332,9 @@ def undamaged(folder: str | Path, load: Callable[[], Classifier], check: bool = 
     raise InputError(f"checkpoint {folder}: damaged ({reason}); make it again")
 
 # %% ../nbs/32_classifier.ipynb #32ba0002
-def _check_base(folder: Path, spec: RunSpec) -> None:
-    "InputError when the base model's files are not those that the checkpoint was made on."
-    made_on = description(folder).get("base")
+def _check_base(folder: Path, spec: RunSpec, about: dict[str, Any]) -> None:
+    "InputError when the base model's files are not those that the checkpoint was made on, as its description `about` says."
+    made_on = about.get("base")
     if isinstance(made_on, str) and "@" not in made_on:
         now = model_fingerprint(find_model(spec.model))
         if now != made_on and "@" not in now:
@@ -352,8 +352,9 @@ def load_classifier(folder: str | Path, device: str = "auto", check: bool = True
 
     def load() -> Classifier:
         if check:
-            check_files(folder, description(folder))
-            _check_base(folder, spec)
+            about = description(folder)
+            check_files(folder, about)
+            _check_base(folder, spec, about)
         return _assemble(folder, spec, classes, device, merge, precision)
 
     return undamaged(folder, load, check)

@@ -30,7 +30,7 @@ from .plots import run_label
 from .recipes import Group, groups_of, is_floor, recipe_settings, shipped, train_rows, varies
 from .results import read_predictions, read_results
 from .score import WEIGHTS, composite_score
-from .seeds import SeedSpread, corrected_p, scores_by_seed, seed_spread
+from .seeds import SeedSpread, class_count, corrected_p, scores_by_seed, seed_spread
 from senticompare.significance import (
     STATISTICS,
     bayesian_signed_rank,
@@ -147,7 +147,7 @@ def paired(labels: np.ndarray, recipes: Sequence[np.ndarray], metric: str = "acc
     `recipes` holds answers of shape (n,) or (seeds, n) in ranking order; `moves` says whose answers another seed could change (None: all of them).
     """
     answers = [np.atleast_2d(a) for a in recipes]
-    classes = int(max(labels.max(), *(a.max() for a in answers))) + 1
+    classes = class_count(labels, answers)
     stacked = np.concatenate(answers)
     values = STATISTICS[metric](resampled_confusion(labels, stacked, classes, _resamples(len(stacked))))
     starts = np.cumsum([0, *(len(a) for a in answers)])[:-1]
@@ -252,8 +252,7 @@ def _above_floor(labels: np.ndarray, answers: list[np.ndarray], rows: list[dict[
 
 def _score(labels: np.ndarray, answers: np.ndarray, metric: str) -> float:
     "Mean of a metric over seeds: answers (seeds, n)."
-    classes = int(max(labels.max(), answers.max())) + 1
-    return float(scores_by_seed(labels, answers, classes, metric).mean())
+    return float(scores_by_seed(labels, answers, class_count(labels, [answers]), metric).mean())
 
 # %% ../nbs/61_compare.ipynb #61c0000a
 def recipe_answers(row: dict[str, Any], predictions: dict[str, pd.DataFrame]) -> np.ndarray:
@@ -382,7 +381,7 @@ def group_spread(rows: Sequence[dict[str, Any]], predictions: dict[str, pd.DataF
     "What seeds add to the variance of each row's value; by accuracy where the metric has no test."
     labels, tested = labels_of(rows, predictions), tested_by(rows[0]["metric"]) or "accuracy"
     answers = [recipe_answers(r, predictions) for r in rows]
-    classes = int(max(labels.max(), *(a.max() for a in answers))) + 1
+    classes = class_count(labels, answers)
     return seed_spread([scores_by_seed(labels, a, classes, tested) for a in answers], [r["varies"] for r in rows])
 
 

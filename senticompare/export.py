@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -279,8 +280,9 @@ def held_out(checkpoint: Path, spec: RunSpec, classes: tuple[str, ...], most: in
     return _texts(), None, why
 
 
+@cache
 def _texts() -> list[str]:
-    "Bundled reviews of all lengths."
+    "Bundled reviews of all lengths; read once."
     return list(load_splits(make_spec({"test_size": 64})).test["text"])
 
 # %% ../nbs/71_export.ipynb #8ed17a0e

@@ -9,7 +9,6 @@ __all__ = ['C_GRID', 'LEAST_TREES', 'TREES', 'HEADS', 'MajorityHead', 'macro_f1'
 # %% ../nbs/31_heads.ipynb #42ece88d
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 
 from .config import atomic_path, cores, threads_asked, write_text
 from .folders import description, what_differs
+from .processes import child_environment, python_apart
 
 # %% ../nbs/31_heads.ipynb #edd430e5
 @dataclass
@@ -137,8 +137,7 @@ LEAST_TREES = 10
 
 # %% ../nbs/31_heads.ipynb #d8ea232c
 TREES = "xgboost.ubj"
-_TRIAL = """import json, sys
-sys.path[:] = json.loads(sys.argv[2])
+_TRIAL = """import sys
 import numpy, xgboost
 trees = xgboost.Booster(model_file=sys.argv[1])
 trees.inplace_predict(numpy.random.default_rng(0).normal(size=(64, trees.num_features())).astype("float32"))"""
@@ -153,8 +152,8 @@ def check_trees(folder: Path) -> None:
         if wrong := what_differs(folder, {TREES: stated}):
             raise ValueError(wrong)
         return
-    command = [sys.executable, "-I", "-c", _TRIAL, str(folder / TREES), json.dumps([p for p in sys.path if p])]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False).returncode:
+    command = python_apart(_TRIAL, str(folder / TREES))
+    if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=child_environment(), timeout=300, check=False).returncode:
         raise ValueError(f"{TREES} cannot be read")
 
 # %% ../nbs/31_heads.ipynb #4f0812e8

@@ -22,7 +22,7 @@ from .config import FIELD_TYPES, METHODS, InputError, RunSpec, visible
 from .metrics import METRIC_NAMES
 from .models import MODELS
 from .plots import milliseconds_text, run_label, unsteady
-from .seeds import modulus_reach
+from .seeds import class_count, modulus_reach
 from .significance import detectable_difference, examples_to_separate, exchanged
 
 # %% ../nbs/63_recommend.ipynb #69976a51
@@ -323,8 +323,7 @@ def _pair_power(labels: np.ndarray, a: np.ndarray, b: np.ndarray, metric: str, a
     "The part of the examples: the difference that n of them show, and how many the gap would take."
     from scipy.stats import norm
 
-    classes = int(max(labels.max(), a.max(), b.max())) + 1
-    x = exchanged(labels, a, b, classes, metric, 2000)
+    x = exchanged(labels, a, b, class_count(labels, (a, b)), metric, 2000)
     if metric == "accuracy":
         apart = min(1.0, x.spread**2 * n)  # the mean square of the differences: the disagreement, with one seed each
         return Power(detectable_difference(n, apart, alpha), examples_to_separate(gap, max(apart, gap), alpha) if gap > 0 else float("inf"))

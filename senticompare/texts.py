@@ -9,7 +9,6 @@ __all__ = ['Asked', 'read_texts', 'texts_given', 'texts_of_file', 'free_names', 
 import csv
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import InputError, atomic_path, encoding_name, user_path
-from .data import FILE_TABLES, TEXT_NAMES, Table, clean_text, open_table, pick_column, reading, separator_of
+from .data import FILE_TABLES, LONE_HALF, TEXT_NAMES, Table, clean_text, open_table, pick_column, reading, separator_of
 
 # %% ../nbs/12_texts.ipynb #7e870005
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -123,11 +122,8 @@ def check_target(output: str | Path, source: str | Path | None) -> Path:
     return path
 
 # %% ../nbs/12_texts.ipynb #7e870014
-_HALF = re.compile(r"[\ud800-\udfff]")
-
-
 def _storable(value: Any) -> Any:
-    return _HALF.sub("\ufffd", value) if isinstance(value, str) else value
+    return LONE_HALF.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def _cell(value: Any) -> Any:
@@ -148,7 +144,7 @@ def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as f:
         for row in rows:
             line = json.dumps(row, ensure_ascii=False, default=str)
-            f.write((json.dumps(row, default=str) if _HALF.search(line) else line) + "\n")
+            f.write((json.dumps(row, default=str) if LONE_HALF.search(line) else line) + "\n")
 
 # %% ../nbs/12_texts.ipynb #7e870016
 def _write_parquet(path: Path, asked: Asked, answers: dict[str, list[Any]]) -> None:
