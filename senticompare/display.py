@@ -203,10 +203,10 @@ s.addEventListener("load",draw);s.addEventListener("error",say);})();</script>""
 # %% ../nbs/62_display.ipynb #352571ff
 def write_plotly_js(folder: Path) -> Path:
     "Put the shared plotly.min.js into a reports folder (once)."
-    from plotly.offline import get_plotlyjs
-
     path = Path(folder) / "plotly.min.js"
     if not path.exists():
+        from plotly.offline import get_plotlyjs
+
         write_text(path, get_plotlyjs())
     return path
 

@@ -91,7 +91,6 @@ def _page_of(notebook: Path, reports: Path) -> Path | None:
     others = f'<a href="{quote(notebook.name)}">notebook</a> · <a href="{quote(notebook.stem)}.json">figures (JSON)</a>'
     nav = f'<nav><a href="{html.escape(quote(summary))}">← all runs</a> · {others}</nav>'
     parts = {"title": name, "made_from": made_from, "script": _SHARED, "nav": nav, "body": body, "end": _SAY % json.dumps(NO_PLOTLY)}
-    write_plotly_js(notebook.parent.parent)
     write_text(page, _PAGE % parts)
     return page
 
@@ -110,4 +109,7 @@ def run_pages(reports: str | Path) -> list[Path]:
 
 def write_run_pages(reports: str | Path) -> list[Path]:
     "Make the page of every run that has a notebook (only what is missing or made from another notebook); returns the pages."
-    return [page for notebook in run_notebooks(Path(reports)) if (page := _page_of(notebook, Path(reports)))]
+    pages = [page for notebook in run_notebooks(Path(reports)) if (page := _page_of(notebook, Path(reports)))]
+    for folder in {page.parent.parent for page in pages}:
+        write_plotly_js(folder)  # also for pages that came without it, as those of a fresh clone do
+    return pages
