@@ -21,7 +21,7 @@ readme: $(VENV)/.dev  ## nbs/index.ipynb -> README.md, without Quarto
 	$(BIN)/python tests/readme.py
 
 docs: $(VENV)/.dev  ## the site, in _docs/ (needs the quarto command)
-	$(BIN)/python -c "from pathlib import Path; from senticompare.plots import write_plotly_js; write_plotly_js(Path('reports/published'))"
+	$(BIN)/python -c "from pathlib import Path; from senticompare.report.figures import write_plotly_js; write_plotly_js(Path('reports/published'))"
 	rm -rf nbs/reports && cp -r reports/published nbs/reports
 	$(BIN)/nbdev-docs; status=$$?; rm -rf nbs/reports; exit $$status
 

@@ -3,7 +3,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 root = Path(__file__).parent
 config = ConfigParser(delimiters=["="])
@@ -13,7 +13,7 @@ cfg = config["DEFAULT"]
 EXTRAS = ("offline", "quant", "onnx", "images", "track", "lab", "dev")
 extras = {name: cfg[f"{name}_requirements"].split() for name in EXTRAS}
 extras["all"] = sorted({r for name in EXTRAS for r in extras[name]})
-bundled = {"suites": "suites", "nbs": "nbs", "reviews": "data/reviews"}
+bundled = {"suites": "suites", "templates": "nbs/templates", "reviews": "data/reviews"}
 
 setup(
     name=cfg["lib_name"],
@@ -31,12 +31,12 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     entry_points={"console_scripts": [cfg["console_scripts"]]},
-    packages=["senticompare", *(f"senticompare.bundled.{name}" for name in bundled)],
+    packages=[*find_packages(include=["senticompare", "senticompare.*"]), *(f"senticompare.bundled.{name}" for name in bundled)],
     package_dir={f"senticompare.bundled.{name}": folder for name, folder in bundled.items()},
     package_data={
         "senticompare": ["py.typed"],
         "senticompare.bundled.suites": ["*.yaml"],
-        "senticompare.bundled.nbs": ["50_run.ipynb", "55_summary.ipynb", "56_dashboard.ipynb", "dashboard_page/*"],
+        "senticompare.bundled.templates": ["*.ipynb", "dashboard_page/*"],
         "senticompare.bundled.reviews": ["*.jsonl", "README.md"],
     },
     zip_safe=False,

@@ -21,8 +21,8 @@ WATCHER = "import os, sys; pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.en
 LOADED = """
 import json, sys
 from pathlib import Path
-from senticompare.classifier import load_classifier
-from senticompare.speed import peak_rss_mb
+from senticompare.classify.checkpoint import load_classifier
+from senticompare.measure.memory import peak_rss_mb
 c = load_classifier(Path(sys.argv[1]), "cpu")
 c.predict_proba(json.loads(Path(sys.argv[2]).read_text()))
 Path(sys.argv[3]).write_text(str(peak_rss_mb()))
@@ -40,7 +40,7 @@ def latency(classifier, texts):
     import numpy as np
     from torch.utils.benchmark import Timer
 
-    from senticompare.speed import latency_summary, time_singles
+    from senticompare.measure.latency import latency_summary, time_singles
 
     def ours():
         return latency_summary(time_singles(classifier.predict_proba, texts, 60, most=len(texts)))["latency_p50_ms"]
@@ -58,8 +58,8 @@ def throughput(texts, threads):
 
     from sentence_transformers import SentenceTransformer
 
-    from senticompare.models import find_model, model_source
-    from senticompare.speed import time_batches
+    from senticompare.measure.latency import time_batches
+    from senticompare.models.registry import find_model, model_source
 
     reference = SentenceTransformer(model_source(find_model("all-MiniLM-L6-v2"))[0], device="cpu")
     encode = lambda batch: reference.encode(batch, batch_size=32)  # noqa: E731
@@ -93,8 +93,8 @@ def onnx(checkpoint, texts, threads):
     import numpy as np
     import onnxruntime as ort
 
-    from senticompare.export import export_classifier
-    from senticompare.speed import latency_summary, time_singles
+    from senticompare.deploy.export import export_classifier
+    from senticompare.measure.latency import latency_summary, time_singles
 
     with tempfile.TemporaryDirectory() as d:
         export_classifier(checkpoint, Path(d) / "onnx", "onnx")
@@ -125,10 +125,12 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    from senticompare.classifier import load_classifier, save_classifier, train_classifier
-    from senticompare.config import make_spec, write_text
-    from senticompare.data import load_splits
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.classify.checkpoint import load_classifier, save_classifier
+    from senticompare.classify.classifier import train_classifier
+    from senticompare.data.splits import load_splits
+    from senticompare.measure.provenance import provenance
+    from senticompare.spec.run_spec import make_spec
 
     spec = make_spec({"model": "all-MiniLM-L6-v2", "method": "full", "dataset": str(args.data / "sst2"), "train_size": 200, "val_size": 100, "epochs": 1})
     splits = load_splits(spec)

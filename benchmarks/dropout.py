@@ -22,8 +22,8 @@ STEPS = 4  # in a row, each way and round
 def compare(model, texts, tokens, rounds):
     import torch
 
-    from senticompare.dropout import quick_dropout
-    from senticompare.inference import multiplies_bfloat16
+    from senticompare.base.runtime import multiplies_bfloat16
+    from senticompare.finetune.fast_dropout import quick_dropout
 
     half = multiplies_bfloat16("cpu")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
@@ -67,9 +67,10 @@ def main():
     torch.set_num_threads(args.threads)
     from transformers import AutoModelForSequenceClassification
 
-    from senticompare.config import quiet, write_text
-    from senticompare.models import find_model, model_source
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.base.runtime import quiet
+    from senticompare.measure.provenance import provenance
+    from senticompare.models.registry import find_model, model_source
 
     quiet()
     torch.manual_seed(1)

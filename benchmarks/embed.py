@@ -39,8 +39,8 @@ way, source, threads, limit = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sy
 import torch
 torch.set_num_threads(threads)
 if way.startswith("ours"):
-    from senticompare.embed import load_embedder
-    from senticompare.models import find_model
+    from senticompare.classify.embeddings import load_embedder
+    from senticompare.models.registry import find_model
     embedder = load_embedder(find_model("all-MiniLM-L6-v2"), limit, "cpu", "bfloat16" if "bfloat16" in way else "float32")
     encode = lambda texts: np.concatenate(list(embedder.windows(texts)))
 elif way.startswith("unsorted"):
@@ -79,10 +79,10 @@ for line in sys.stdin:
 MEMORY = """
 import sys
 import pyarrow.parquet as pq
-from senticompare.data import clean_text
-from senticompare.embed import embed_texts, load_embedder
-from senticompare.models import find_model
-from senticompare.speed import peak_rss_mb
+from senticompare.data.cleaning import clean_text
+from senticompare.classify.embeddings import embed_texts, load_embedder
+from senticompare.models.registry import find_model
+from senticompare.measure.memory import peak_rss_mb
 
 class Texts:
     "Texts read from the file as they are asked for, so that only the embedding's own memory grows."
@@ -125,7 +125,7 @@ class Way:
 
 def share_of_limit(embedder, texts, seconds):
     """The machine's float32 GFLOP/s, and the share of it that real tokens in this time are."""
-    from senticompare.machine import gemm_gflops, model_flops
+    from senticompare.measure.hardware_limits import gemm_gflops, model_flops
 
     ids = embedder.tokenizer(texts, truncation=True, max_length=LIMIT)["input_ids"]
     peak = max(gemm_gflops() for _ in range(3))
@@ -160,7 +160,7 @@ def interpreters(args):
 def speed(args, embedder, source):
     import pandas as pd
 
-    from senticompare.data import clean_text
+    from senticompare.data.cleaning import clean_text
 
     rows = []
     with tempfile.TemporaryDirectory() as d:
@@ -182,9 +182,9 @@ def probe(data, train=3000, test=2000):
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
-    from senticompare.data import clean_text
-    from senticompare.embed import load_embedder
-    from senticompare.models import find_model
+    from senticompare.classify.embeddings import load_embedder
+    from senticompare.data.cleaning import clean_text
+    from senticompare.models.registry import find_model
 
     parts = {p: pd.read_parquet(data / f"imdb/{p}.parquet").sample(n, random_state=1) for p, n in (("train", train), ("test", test))}
     texts = {p: [clean_text(t) for t in frame["text"]] for p, frame in parts.items()}
@@ -225,10 +225,11 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    from senticompare.config import quiet, write_text
-    from senticompare.embed import load_embedder
-    from senticompare.models import find_model, model_source
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.base.runtime import quiet
+    from senticompare.classify.embeddings import load_embedder
+    from senticompare.measure.provenance import provenance
+    from senticompare.models.registry import find_model, model_source
 
     quiet()
     about, card = provenance(), find_model("all-MiniLM-L6-v2")

@@ -35,8 +35,9 @@ def plain(folder):
 def ways(checkpoint, work, threads):
     import numpy as np
 
-    from senticompare.classifier import load_classifier
-    from senticompare.export import export_classifier, load_export
+    from senticompare.classify.checkpoint import load_classifier
+    from senticompare.deploy.export import export_classifier
+    from senticompare.deploy.exported_model import load_export
 
     def one_by_one(c):
         return lambda texts: np.concatenate([c.predict_proba([t]) for t in texts])
@@ -81,9 +82,11 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    from senticompare.config import make_spec, quiet, write_text
-    from senticompare.data import load_splits
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.base.runtime import quiet
+    from senticompare.data.splits import load_splits
+    from senticompare.measure.provenance import provenance
+    from senticompare.spec.run_spec import make_spec
 
     quiet()
     test = load_splits(make_spec({"dataset": str(args.data), "train_size": 100, "val_size": 50})).test

@@ -38,31 +38,35 @@ def build(alias, method, device, tiny):
     from transformers import AutoConfig
     from transformers import AutoModelForSequenceClassification as Auto
 
-    from senticompare import config, models, tuning
-    from senticompare.architectures import published_config, twin_folder
+    from senticompare.base import runtime
+    from senticompare.finetune import adapters
+    from senticompare.models import loading, registry
+    from senticompare.models.architectures import published_config
+    from senticompare.models.tiny_models import twin_folder
+    from senticompare.spec import methods, run_spec
 
-    config.quiet()
+    runtime.quiet()
     shape = AutoConfig.from_pretrained(twin_folder(alias)) if tiny else published_config(alias)
     shape.num_labels, shape.pad_token_id = 2, shape.pad_token_id or 0
-    how = config.METHODS[method]
-    dtype = getattr(torch, models.MODELS[alias].dtype) if how.adapter and device == "cuda" else torch.float32
+    how = methods.METHODS[method]
+    dtype = getattr(torch, registry.MODELS[alias].dtype) if how.adapter and device == "cuda" else torch.float32
     with torch.device("cpu" if how.quantized else device):
         model = Auto.from_config(shape, dtype=dtype)
-    heads = [n for n in models.HEAD_NAMES if hasattr(model, n)]
+    heads = [n for n in loading.HEAD_NAMES if hasattr(model, n)]
     model = four_bit(model, heads).to(device) if how.quantized else model
     if not how.adapter:
         return model.train()
-    spec = config.make_spec({"method": method}).resolved()
+    spec = run_spec.make_spec({"method": method}).resolved()
     for p in model.parameters():
         p.requires_grad_(False)
-    return get_peft_model(model, tuning.adapter_config(model, spec, models.ModelCard(alias), heads)).train()
+    return get_peft_model(model, adapters.adapter_config(model, spec, registry.ModelCard(alias), heads)).train()
 
 
 def measure(args):
     import torch
 
-    from senticompare.footprint import training_memory
-    from senticompare.models import count_parameters
+    from senticompare.finetune.memory_estimate import training_memory
+    from senticompare.models.loading import count_parameters
 
     cuda = args.device == "cuda"
     model = build(args.models, args.methods, args.device, args.tiny)
@@ -107,9 +111,9 @@ def main():
         return measure(args)
     import torch
 
-    from senticompare.architectures import ARCHITECTURES
-    from senticompare.config import write_text
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.measure.provenance import provenance
+    from senticompare.models.architectures import ARCHITECTURES
 
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: no CUDA device here; run this where there is one (--tiny --device cpu only checks the script)")

@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--reports", type=Path, default=ROOT / "reports/published/quickstart")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/overhead.json")
     args = parser.parse_args()
-    from senticompare.config import write_text
+    from senticompare.base.files import write_text
 
     runs = {p.stem: overhead(p) for p in sorted(args.reports.glob("*--*.ipynb"))}
     rows = [{"run": name, "total_s": round(total, 2), "overhead_s": round(rest, 2)} for name, (total, rest) in runs.items()]

@@ -43,7 +43,7 @@ def rows_of(part, seconds, more=None):
 
 
 def tokenisation(tokenizer, texts, rounds, limit=256):
-    from senticompare.embed import encode_window
+    from senticompare.classify.batching import encode_window
 
     def padded():
         found = []
@@ -63,7 +63,7 @@ def tokenisation(tokenizer, texts, rounds, limit=256):
 
 
 def second_head(embedder, texts, rounds):
-    from senticompare.embed import embed_texts
+    from senticompare.classify.embeddings import embed_texts
 
     with tempfile.TemporaryDirectory() as folder:
         embed_texts(embedder, texts, Path(folder))
@@ -76,7 +76,7 @@ def trees(parts, rounds):
     import xgboost as xgb
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    from senticompare.heads import XGBoostHead, threads
+    from senticompare.classify.boosted_trees import XGBoostHead, threads
 
     (x, y), (x_val, y_val), (x_test, y_test) = parts
     usual = {"objective": "multi:softprob", "num_class": 2, "eval_metric": "mlogloss", "max_depth": 6, "eta": 0.1, "seed": 0}
@@ -122,11 +122,12 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    from senticompare.config import quiet, write_text
-    from senticompare.data import clean_text
-    from senticompare.embed import embed_texts, load_embedder
-    from senticompare.models import find_model
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.base.runtime import quiet
+    from senticompare.classify.embeddings import embed_texts, load_embedder
+    from senticompare.data.cleaning import clean_text
+    from senticompare.measure.provenance import provenance
+    from senticompare.models.registry import find_model
 
     quiet()
     embedder = load_embedder(find_model("all-MiniLM-L6-v2"), 256, "cpu")

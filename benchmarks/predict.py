@@ -23,7 +23,7 @@ OURS = ("senticompare", "senticompare --fast")
 def mixed_reviews(data, n):
     import pandas as pd
 
-    from senticompare.data import clean_text
+    from senticompare.data.cleaning import clean_text
 
     short = pd.read_parquet(data / "domains/test.parquet")["text"].head(n // 2)
     long = pd.read_parquet(data / "imdb/test.parquet")["text"].sample(n - len(short), random_state=0)
@@ -33,9 +33,9 @@ def mixed_reviews(data, n):
 def ways(checkpoint, work, max_length):
     from transformers import pipeline
 
-    from senticompare.classifier import load_classifier
-    from senticompare.export import export_classifier
-    from senticompare.quick import load_quick
+    from senticompare.classify.checkpoint import load_classifier
+    from senticompare.classify.mixed_precision import load_quick
+    from senticompare.deploy.export import export_classifier
 
     export_classifier(checkpoint, work / "plain", "safetensors")
     classify = pipeline("text-classification", str(work / "plain"), device="cpu")
@@ -62,8 +62,9 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    from senticompare.config import quiet, write_text
-    from senticompare.resources import provenance
+    from senticompare.base.files import write_text
+    from senticompare.base.runtime import quiet
+    from senticompare.measure.provenance import provenance
 
     quiet()
     texts = mixed_reviews(args.data, args.texts)

@@ -16,7 +16,7 @@ def quality_of(labels, answers):
     """The figures that a result's predictions must give."""
     from sklearn.metrics import f1_score, matthews_corrcoef
 
-    from senticompare.metrics import wilson
+    from senticompare.statistics.intervals import wilson
 
     hits = int((labels == answers).sum())
     figures = {"accuracy": hits / len(labels), "accuracy_ci95": list(wilson(hits, len(labels)))}
@@ -49,9 +49,9 @@ def main():
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/summary.json")
     args = parser.parse_args()
-    from senticompare.config import write_text
-    from senticompare.resources import provenance
-    from senticompare.runner import summarize
+    from senticompare.base.files import write_text
+    from senticompare.measure.provenance import provenance
+    from senticompare.run.summary import summarize
 
     with tempfile.TemporaryDirectory() as d:
         folder = Path(d) / "many"

@@ -37,7 +37,7 @@ def accuracy(model, tokenizer, frame):
 def plain(splits, folder, pad_to_limit):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
-    from senticompare.models import find_model, model_source
+    from senticompare.models.registry import find_model, model_source
 
     source = model_source(find_model("all-MiniLM-L6-v2"))[0]
     tokenizer = AutoTokenizer.from_pretrained(source)
@@ -59,9 +59,10 @@ def plain(splits, folder, pad_to_limit):
 
 
 def ours(spec, splits, folder):
-    from senticompare.models import find_model, load_tokenizer
-    from senticompare.training import fine_tune
-    from senticompare.tuning import load_tuned
+    from senticompare.finetune.trainer import fine_tune
+    from senticompare.finetune.tuned_models import load_tuned
+    from senticompare.models.loading import load_tokenizer
+    from senticompare.models.registry import find_model
 
     record = fine_tune(spec, splits, folder / "model")  # its time includes one evaluation and saving, which the plain ways do not do
     return record["train_time_s"], load_tuned(spec, folder / "model", splits.classes), load_tokenizer(find_model(spec.model))
@@ -71,8 +72,9 @@ def one(way, data, rows):
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    from senticompare.config import make_spec, quiet
-    from senticompare.data import load_splits
+    from senticompare.base.runtime import quiet
+    from senticompare.data.splits import load_splits
+    from senticompare.spec.run_spec import make_spec
 
     quiet()
     spec = make_spec({"method": "full", "dataset": str(data), "train_size": rows, "val_size": 500, "max_length": LENGTH, "epochs": 1, "batch_size": BATCH,
@@ -99,9 +101,9 @@ def main():
     args = parser.parse_args()
     if args.way:
         return one(args.way, args.data, args.rows)
-    from senticompare.config import write_text
-    from senticompare.resources import provenance
-    from senticompare.runner import set_threads
+    from senticompare.base.files import write_text
+    from senticompare.measure.provenance import provenance
+    from senticompare.run.execute import set_threads
 
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     plain_environment = dict(os.environ)

@@ -1,5 +1,5 @@
 """`python -m senticompare`, and what `accelerate launch -m senticompare` starts."""
 
-from .cli import main
+from .cli.main import main
 
 main()

@@ -27,7 +27,7 @@ def _own_home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _exports_are_timed_once():
     """An export times itself for a second and a half, which says nothing here: one round is enough."""
-    if export := sys.modules.get("senticompare.export"):
+    if export := sys.modules.get("senticompare.deploy.export"):
         export.BUDGET_S = 0.0
 
 
@@ -36,7 +36,7 @@ def cli(tmp_path):
     """Run `senticompare …` as a user would: in a process of its own, in an empty folder."""
 
     def run(*arguments: object, cwd: Path = tmp_path, timeout: float = 600) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", "from senticompare.cli import main; main()", *map(str, arguments)]
+        command = [sys.executable, "-c", "from senticompare.cli.main import main; main()", *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run

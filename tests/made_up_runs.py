@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from senticompare.config import make_spec
-from senticompare.metrics import quality
-from senticompare.results import complete, new_result, write_predictions, write_result
+from senticompare.measure.quality import quality
+from senticompare.results.blocks import complete, new_result
+from senticompare.results.files import write_result
+from senticompare.results.predictions import write_predictions
+from senticompare.spec.run_spec import make_spec
 
 CLASSES = ("negative", "neutral", "positive")
 

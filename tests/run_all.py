@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # Papermill's templates run as tests with their defaults; a summary needs results to summarise.
-SKIPPED = {"index", "56_dashboard"}
+SKIPPED = {"index", "dashboard"}
 # These take longest, so they start first.
-LONGEST = ("checks/published_numbers", "tutorials/first_comparison", "71_export")
+LONGEST = ("checks/published_numbers", "tutorials/first_comparison", "deploy/20_export")
 WORKERS = 2
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = {"OMP_NUM_THREADS": str(max(1, CORES // WORKERS))}

@@ -14,11 +14,13 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from senticompare.compare import leaderboard
-from senticompare.plots import run_label
-from senticompare.recommend import answer, recommend
-from senticompare.results import read_predictions, read_results
-from senticompare.runner import summarize
+from senticompare.compare.answer import answer
+from senticompare.compare.labels import run_label
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.compare.recommend import recommend
+from senticompare.results.files import read_results
+from senticompare.results.predictions import read_predictions
+from senticompare.run.summary import summarize
 
 PUBLISHED = sorted(p.parent for p in Path(__file__).parent.parent.glob("reports/published/*/leaderboard.json"))
 

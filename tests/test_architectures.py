@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from senticompare.architectures import ARCHITECTURES, DECODERS
-from senticompare.classifier import save_classifier, train_classifier
-from senticompare.config import InputError, make_spec
-from senticompare.data import load_splits
+from senticompare.base.errors import InputError
+from senticompare.classify.checkpoint import save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.models.architectures import ARCHITECTURES, DECODERS
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 32, "val_size": 16, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "evals_per_epoch": 1, "learning_rate": 0.01}
 METHODS = ("frozen", "full", "lora", "qlora", "ia3")
@@ -21,7 +23,7 @@ NO_BIASES = ("phi-3-mini", "gemma-2-2b", "tinyllama-1.1b", "qwen3-4b", "smollm2-
 CASES = [(a, m) for a in ARCHITECTURES for m in METHODS] + MORE
 ASK = """
 import json, sys
-from senticompare.classifier import load_classifier
+from senticompare.classify.checkpoint import load_classifier
 from pathlib import Path
 request = json.loads(Path(sys.argv[1]).read_text())
 answers = {name: load_classifier(Path(folder), "cpu").predict_proba(request["texts"]).tolist() for name, folder in request["folders"].items()}
@@ -82,7 +84,8 @@ def test_neighbours_and_padding_do_not_matter(alias, quantized):
     """The same logits alone, in a batch of eight, padded right and padded left."""
     import torch
 
-    from senticompare.models import find_model, load_for_classification, load_tokenizer
+    from senticompare.models.loading import load_for_classification, load_tokenizer
+    from senticompare.models.registry import find_model
 
     card = find_model(f"tiny:{alias}")
     torch.manual_seed(0)
@@ -121,7 +124,7 @@ def test_a_hub_model_that_is_not_registered_says_itself_what_it_is(tmp_path):
     pooled.write_text(json.dumps({"pooling_mode_cls_token": True}))
     ask = """
 import json
-from senticompare.models import find_model
+from senticompare.models.registry import find_model
 
 cards = [find_model(name) for name in ("one/writes", "two/pooled", "three/unknown")]
 print(json.dumps([[c.kind, c.pooling, c.context_length, c.hub_id, c.folder] for c in cards]))

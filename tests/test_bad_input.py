@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from senticompare.cli import run_command
+from senticompare.cli.main import run_command
 
 GOOD = [f"review number {i} is {'good and fine' if i % 2 else 'bad and broken'}" for i in range(40)]
 
@@ -168,8 +168,8 @@ def test_unknown_label_in_test_names_file_and_row(tmp_path, capfd, monkeypatch):
 
 
 def test_skip_bad_rows_counts_them(tmp_path, monkeypatch):
-    from senticompare.config import make_spec
-    from senticompare.data import load_splits
+    from senticompare.data.splits import load_splits
+    from senticompare.spec.run_spec import make_spec
 
     (tmp_path / "own.csv").write_text(_csv([*GOOD_ROWS, ",1", "no label,", "<br/>,0"]))
     splits = load_splits(make_spec({"dataset": str(tmp_path / "own.csv"), "skip_bad_rows": True}))
@@ -183,7 +183,7 @@ def test_reports_folder_that_cannot_be_written(tmp_path, capfd, monkeypatch):
 
 
 def test_disk_full_is_one_line(tmp_path, capfd, monkeypatch):
-    import senticompare.runner as runner
+    import senticompare.run.execute as runner
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x.json"))
@@ -197,7 +197,7 @@ def test_disk_full_is_one_line(tmp_path, capfd, monkeypatch):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 def test_full_disk_under_standard_output():
-    command = [sys.executable, "-c", "from senticompare.cli import main; main()", "methods"]
+    command = [sys.executable, "-c", "from senticompare.cli.main import main; main()", "methods"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2 and done.stderr.startswith("error:") and "Traceback" not in done.stderr
@@ -214,9 +214,10 @@ def test_full_disk_under_standard_output():
     ],
 )
 def test_damaged_checkpoint(tmp_path, capfd, monkeypatch, name, content):
-    from senticompare.classifier import save_classifier, train_classifier
-    from senticompare.config import make_spec
-    from senticompare.data import load_splits
+    from senticompare.classify.checkpoint import save_classifier
+    from senticompare.classify.classifier import train_classifier
+    from senticompare.data.splits import load_splits
+    from senticompare.spec.run_spec import make_spec
 
     spec = make_spec({"model": "tfidf", "method": "baseline", "train_size": 60})
     splits = load_splits(spec)
@@ -229,7 +230,7 @@ def test_damaged_checkpoint(tmp_path, capfd, monkeypatch, name, content):
 def test_damaged_predictions_and_foreign_json(tmp_path, capfd, monkeypatch):
     import shutil
 
-    from senticompare.config import bundled
+    from senticompare.base.files import bundled
 
     published = bundled("suites").parent / "reports" / "published" / "quickstart"
     for path in [*published.glob("tfidf*.json"), *published.glob("tfidf*.parquet")]:
@@ -244,7 +245,7 @@ def test_damaged_predictions_and_foreign_json(tmp_path, capfd, monkeypatch):
 
 
 def test_markup_in_names_is_text(capsys):
-    from senticompare.cli import print_rows
+    from senticompare.cli.printing import print_rows
 
     print_rows([{"[bold]n[/]": "[/]"}], title="[/red]")
     assert "[bold]n[/]" in capsys.readouterr().out
@@ -302,7 +303,7 @@ def test_threads_that_are_no_number(asked, tmp_path, capfd, monkeypatch):
 
 
 def test_a_terminal_is_not_steered(capsys):
-    from senticompare.cli import print_rows
+    from senticompare.cli.printing import print_rows
 
     print_rows([{"text": "\x1b[31mred\x1b]0;title\x07\u202eevil"}])
     assert not {"\x1b", "\x07", "\u202e"} & set(capsys.readouterr().out)
@@ -317,7 +318,7 @@ def test_without_a_network_one_line_and_no_retries(arguments, tmp_path):
     environment = {**os.environ, "HF_ENDPOINT": "https://hub.invalid", "HF_HOME": str(tmp_path / "cache"), "NO_PROXY": "*"}
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy", "HF_HUB_OFFLINE"):
         environment.pop(name, None)
-    command = [sys.executable, "-c", "from senticompare.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from senticompare.cli.main import main; main()", *arguments]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2 and len(lines) == 1 and "hub.invalid is not found" in lines[0], lines

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from senticompare.classifier import load_classifier, save_classifier, train_classifier
-from senticompare.config import InputError, make_spec
-from senticompare.data import load_splits
-from senticompare.export import export_classifier, load_export
-from senticompare.models import find_model
-from senticompare.training import _trainer, fine_tune
-from senticompare.tuning import trainable_model
+from senticompare.base.errors import InputError
+from senticompare.classify.checkpoint import load_classifier, save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.deploy.export import export_classifier
+from senticompare.deploy.exported_model import load_export
+from senticompare.finetune.adapters import trainable_model
+from senticompare.finetune.trainer import _trainer, fine_tune
+from senticompare.models.registry import find_model
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 32, "epochs": 1, "batch_size": 8, "learning_rate": 0.01, "device": "cpu"}
 
@@ -67,7 +70,8 @@ def test_another_base_model_is_refused(trained, tmp_path, monkeypatch, method, h
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path))
     base = tmp_path / "base"
     twin = find_model("tiny:distilbert-base")
-    from senticompare.models import load_tokenizer, model_source
+    from senticompare.models.loading import load_tokenizer
+    from senticompare.models.registry import model_source
 
     shutil.copytree(model_source(twin)[0], base)
     load_tokenizer(twin).save_pretrained(base)

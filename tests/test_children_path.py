@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from senticompare.processes import child_environment, kernel_command, python_apart
-from senticompare.results import read_results
+from senticompare.base.child_processes import child_environment, kernel_command, python_apart
+from senticompare.results.files import read_results
 
 TRAPS = ("numpy", "tokenizers", "ipykernel_launcher", "senticompare", "sitecustomize", "statistics", "signal", "pandas")
 
@@ -25,7 +25,7 @@ def test_a_benchmark_beside_a_users_modules(tmp_path):
     (tmp_path / "start.py").write_text(caught)
     rows = [f"review number {i} is {'good and fine' if i % 2 else 'bad and broken'},{i % 2}" for i in range(80)]
     (tmp_path / "own.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
-    code = "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli import main; main()"
+    code = "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli.main import main; main()"
     command = [sys.executable, "-c", code, "benchmark", "--models", "tfidf", "--methods", "baseline", "--heads", "linear", "--dataset", "own.csv"]
     environment = {**os.environ, "HOME": str(tmp_path / "home"), "PYTHONSTARTUP": str(tmp_path / "start.py")}
     environment.pop("IPYTHONDIR", None)
@@ -39,7 +39,7 @@ def test_without_the_flag_of_later_pythons(tmp_path):
     """Python 3.10 knows no PYTHONSAFEPATH: the command line alone has to keep the folder out."""
     set_traps(tmp_path)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
-    command = python_apart("import statistics, os, senticompare.config; print(sys.argv[1:], statistics.mean([1, 3]), os.listdir() != [])", "a b")
+    command = python_apart("import statistics, os, senticompare.base.files; print(sys.argv[1:], statistics.mean([1, 3]), os.listdir() != [])", "a b")
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (0, ["['a", "b']", "2", "True"]), done.stderr
     assert not (tmp_path / "caught").exists()
@@ -56,11 +56,11 @@ def test_what_a_child_is_told(tmp_path, monkeypatch):
 
 def test_nothing_is_left_of_a_killed_run(tmp_path, monkeypatch):
     """What a process leaves in the scratch folder when it is killed is swept by the next one; what a living one uses stays."""
-    from senticompare.config import home
-    from senticompare.folders import working_folder
+    from senticompare.base.atomic_folders import working_folder
+    from senticompare.base.files import home
 
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
-    code = "import os; from senticompare.config import home; from senticompare.folders import working_folder\n"
+    code = "import os; from senticompare.base.files import home; from senticompare.base.atomic_folders import working_folder\n"
     code += "with working_folder(home() / 'scratch', 'run'): os.kill(os.getpid(), 9)"
     assert subprocess.run(python_apart(code), check=False).returncode == -9
     left = set((home() / "scratch").iterdir())
@@ -71,7 +71,7 @@ def test_nothing_is_left_of_a_killed_run(tmp_path, monkeypatch):
 
 
 def test_two_processes_that_want_one_twin(tmp_path):
-    code = "from senticompare.architectures import twin_folder; print(sorted(p.name for p in twin_folder('roberta-base').iterdir()))"
+    code = "from senticompare.models.tiny_models import twin_folder; print(sorted(p.name for p in twin_folder('roberta-base').iterdir()))"
     environment = {**os.environ, "SENTICOMPARE_HOME": str(tmp_path)}
     both = [subprocess.Popen(python_apart(code), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     told = [p.communicate(timeout=120) for p in both]

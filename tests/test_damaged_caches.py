@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from senticompare.data import text_key
-from senticompare.embed import append_rows, embed_texts
+from senticompare.classify.embeddings import embed_texts
+from senticompare.classify.vector_store import append_rows
+from senticompare.data.cleaning import text_key
 
 WIDTH = 5
 
@@ -143,7 +144,7 @@ def test_what_a_killed_process_left_is_no_damage(tmp_path, capsys):
 
 
 def test_vectors_that_are_no_numbers_are_not_kept(tmp_path):
-    from senticompare.config import InputError
+    from senticompare.base.errors import InputError
 
     class Broken(Stub):
         def windows(self, texts, batch_tokens):
@@ -157,17 +158,17 @@ def test_vectors_that_are_no_numbers_are_not_kept(tmp_path):
 def test_a_store_is_checked_once_in_a_process(tmp_path, monkeypatch):
     import time
 
-    import senticompare.embed
+    import senticompare.classify.vector_store
 
     embed_texts(Stub(), TEXTS, tmp_path)
     time.sleep(0.03)
     embed_texts(Stub(), TEXTS, tmp_path)
-    monkeypatch.setattr(senticompare.embed, "_as_written", None)  # would be called
+    monkeypatch.setattr(senticompare.classify.vector_store, "_as_written", None)  # would be called
     assert np.array_equal(embed_texts(Stub(), TEXTS, str(tmp_path)), RIGHT)  # a text is a path as well
 
 
 def test_an_append_is_behind_everything(tmp_path):
-    from senticompare.embed import VectorStore
+    from senticompare.classify.vector_store import VectorStore
 
     store = VectorStore(tmp_path, WIDTH)
     assert [append_rows(store, [text_key(t)], vector(t)[None]) for t in TEXTS[:3]] == [0, 1, 2]

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from senticompare.classifier import load_classifier, save_classifier, train_classifier
-from senticompare.cli import run_command
-from senticompare.config import InputError, make_spec
-from senticompare.data import load_splits
-from senticompare.heads import XGBoostHead
+from senticompare.base.errors import InputError
+from senticompare.classify.boosted_trees import XGBoostHead
+from senticompare.classify.checkpoint import load_classifier, save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.cli.main import run_command
+from senticompare.data.splits import load_splits
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 32, "epochs": 1, "batch_size": 8, "evals_per_epoch": 1, "learning_rate": 0.01}
 TEXTS = ["a fine film", "it broke after one day and nobody ever answered", "meh"]
@@ -91,8 +93,8 @@ def test_the_record_is_what_it_was(tuned):
 
 
 def test_a_damaged_trial_of_a_search_is_trained_again(tmp_path, capsys):
-    from senticompare.search import search
-    from senticompare.tuning import keep_record
+    from senticompare.finetune.hyperparameter_search import search
+    from senticompare.finetune.tuned_models import keep_record
 
     asked = []
 
@@ -174,7 +176,7 @@ def test_trees_without_a_checksum_are_tried_in_a_process_of_their_own(checkpoint
     harmful = bytearray(whole)
     harmful[start + 20 : start + 400] = b"\x7f" * 380
     replace(tmp_path / "c" / "xgboost.ubj", bytes(harmful))
-    script = "import sys; from senticompare.cli import main; main()"
+    script = "import sys; from senticompare.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", script, "predict", "--checkpoint", str(tmp_path / "c"), "fine"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "xgboost.ubj cannot be read" in done.stderr, done
     read = "import sys, xgboost, numpy as n; b = xgboost.Booster(model_file=sys.argv[1]); b.inplace_predict(n.ones((9, b.num_features())))"
@@ -209,7 +211,7 @@ def test_a_cache_of_another_training_is_not_used(tuned, tmp_path, monkeypatch):
     hybrid = make_spec({**SMALL, "model": spec.model, "method": "full", "head": "linear", "device": "cpu"})
     first = train_classifier(hybrid, splits, {"data": "test"})
     folder = next(p for p in (tmp_path / "home" / "tuned").iterdir() if p.is_dir())
-    from senticompare.tuning import keep_record, read_record
+    from senticompare.finetune.tuned_models import keep_record, read_record
 
     record = read_record(folder)
     weights(folder / "model.safetensors", lambda w: w * 1.5)

@@ -8,13 +8,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from senticompare.cli import ranking_rows, run_command
-from senticompare.compare import leaderboard
-from senticompare.config import InputError, bundled
-from senticompare.cost import with_prices
-from senticompare.paper import paper
-from senticompare.recommend import answer, recommend
-from senticompare.results import read_predictions, read_results, read_tables
+from senticompare.base.errors import InputError
+from senticompare.base.files import bundled
+from senticompare.cli.main import run_command
+from senticompare.cli.printing import ranking_rows
+from senticompare.compare.answer import answer
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.compare.recommend import recommend
+from senticompare.report.paper import paper
+from senticompare.results.files import read_results
+from senticompare.results.predictions import read_predictions
+from senticompare.results.prices import with_prices
+from senticompare.results.side_tables import read_tables
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published reports are not part of an installed package")
@@ -43,7 +48,7 @@ def everything_shown(folder: Path) -> str:
     )
 
 
-CELLS = [c["source"] for c in json.loads((bundled("nbs") / "55_summary.ipynb").read_text())["cells"] if c["cell_type"] == "code"]
+CELLS = [c["source"] for c in json.loads((bundled("templates") / "summary.ipynb").read_text())["cells"] if c["cell_type"] == "code"]
 
 
 def summary_shown(folder: Path, monkeypatch) -> str:
@@ -55,7 +60,7 @@ def summary_shown(folder: Path, monkeypatch) -> str:
     names = {"__name__": "summary"}
     for cell in CELLS:
         source = "".join(cell)
-        exec(compile(source.replace("reports_dir = None", f"reports_dir = {str(folder)!r}"), "55_summary", "exec"), names)
+        exec(compile(source.replace("reports_dir = None", f"reports_dir = {str(folder)!r}"), "summary", "exec"), names)
     return "\n".join(shown)
 
 
@@ -152,8 +157,8 @@ def test_a_damaged_neighbour_is_told_before_anything_runs(reports, tmp_path, cap
 
 
 def test_a_damaged_result_is_run_again(reports):
-    from senticompare.config import load_suite
-    from senticompare.runner import make_plan
+    from senticompare.run.plan import make_plan
+    from senticompare.spec.suites import load_suite
 
     path = next(reports.glob("tfidf*.json"))
     for name in (path.name.replace(".json", ".ipynb"), path.name):  # the plan wants the notebook, too
@@ -266,7 +271,7 @@ def test_names_are_text_everywhere(reports, monkeypatch):
 def test_the_title_of_a_suite_is_text():
     from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-    from senticompare.data import markdown_text
+    from senticompare.base.text import markdown_text
 
     shown = markdown2html_mistune(f"## {markdown_text('<script>alert(1)</script> **b** [a](javascript:alert(1))')}")
     assert "<script" not in shown and "<strong" not in shown and "<a " not in shown.replace('<a class="anchor-link"', "")
@@ -298,7 +303,7 @@ def test_a_recommendation_claims_no_test_that_was_not_made(reports):
 def test_the_power_sentence_keeps_to_the_exact_test():
     from scipy.stats import binomtest
 
-    from senticompare.significance import detectable_difference, examples_to_separate, fewest_disagreements
+    from senticompare.statistics.power import detectable_difference, examples_to_separate, fewest_disagreements
 
     for alpha in (0.05, 0.01, 0.05 / 28):
         n = fewest_disagreements(alpha)
@@ -326,7 +331,7 @@ def test_what_used_to_break_a_reader(reports, run, change):
 
 
 def test_a_key_that_stands_twice_is_an_error(tmp_path):
-    from senticompare.config import read_yaml
+    from senticompare.base.yaml_files import read_yaml
 
     (tmp_path / "x.yaml").write_text("runs: 1\nother: {a: 1}\nruns: 2\n")
     with pytest.raises(InputError, match=r"x\.yaml.*line 3: the key 'runs' stands twice"):

@@ -17,8 +17,10 @@ import psutil
 import pytest
 from nbconvert import HTMLExporter
 
-from senticompare.dashboard import by_weights, load_suite, pair_counts, weights_of
-from senticompare.plots import run_label
+from senticompare.compare.labels import run_label
+from senticompare.dashboard.examples import pair_counts
+from senticompare.dashboard.ranking import weights_of
+from senticompare.dashboard.suite import by_weights, load_suite
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 SERVER = [name for name in ("voila", "ipywidgets", "anywidget") if find_spec(name) is None]
@@ -40,7 +42,7 @@ MODULES = ("voila", "numpy", "pandas", "tornado", "ipywidgets", "plotly", "ipyke
 SETTINGS = ("jupyter_server_config", "jupyter_config", "voila_config", "ipython_config")
 NAMES = "table.sc-ranking tbody tr td:nth-child(2) .sc-name"
 IDLE_S = 6
-COMMAND = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli import main; main()"]  # as the installed command
+COMMAND = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli.main import main; main()"]  # as the installed command
 
 
 @pytest.fixture(scope="module")

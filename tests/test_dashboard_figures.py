@@ -4,27 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from senticompare.cli import run_command
-from senticompare.compare import load_leaderboard
-from senticompare.config import bundled
-from senticompare.dashboard import (
-    Markup,
-    Suite,
-    boards,
-    browse,
-    differences,
-    figures_of,
-    load_suite,
-    pair_counts,
-    pair_html,
-    ranking_html,
-    runs_of,
-    shortened,
-    suite_title,
-    table_html,
-    weighted_html,
-    weights_of,
-)
+from senticompare.base.files import bundled
+from senticompare.cli.main import run_command
+from senticompare.compare.leaderboard_files import load_leaderboard
+from senticompare.dashboard.examples import browse, differences, pair_counts, pair_html, shortened
+from senticompare.dashboard.ranking import Markup, figures_of, ranking_html, table_html, weighted_html, weights_of
+from senticompare.dashboard.suite import Suite, boards, load_suite, runs_of, suite_title
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 
@@ -79,7 +64,7 @@ def test_no_column_and_no_slider_for_what_was_not_measured(suite):
 
 
 def test_a_floor_is_last_under_any_weights(suite):
-    from senticompare.dashboard import by_weights
+    from senticompare.dashboard.suite import by_weights
 
     scored = by_weights(suite.rows, {"latency": 1.0, "throughput": 1.0, "memory": 1.0})
     assert scored[-1][0]["floor"] and not scored[0][0]["floor"]

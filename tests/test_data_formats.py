@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from conftest import real_data
 
-from senticompare.config import make_spec
-from senticompare.data import load_splits
+from senticompare.data.splits import load_splits
+from senticompare.spec.run_spec import make_spec
 
 TEXTS = [f"review number {i} is {'good' if i % 2 else 'bad'}, said “{i}” people" for i in range(60)]
 FRAME = pd.DataFrame({"text": TEXTS, "label": [i % 2 for i in range(60)]})
@@ -85,9 +85,9 @@ def test_a_large_file_is_sampled_in_bounded_memory(tmp_path):
     size_mb = path.stat().st_size / 1e6
     code = """
 import sys
-from senticompare.config import make_spec
-from senticompare.data import load_splits
-from senticompare.speed import peak_rss_mb
+from senticompare.spec.run_spec import make_spec
+from senticompare.data.splits import load_splits
+from senticompare.measure.memory import peak_rss_mb
 
 base = peak_rss_mb()
 splits = load_splits(make_spec({"dataset": sys.argv[1], "train_size": 10000, "val_size": 500, "test_size": 500}))

@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from senticompare import footprint, plan
-from senticompare.classifier import embedding_cache
-from senticompare.cli import run_command
-from senticompare.config import make_spec
-from senticompare.data import load_splits
-from senticompare.embed import embed_texts, load_embedder
-from senticompare.models import ModelCard, find_model
+from senticompare.classify.classifier import embedding_cache
+from senticompare.classify.embeddings import embed_texts, load_embedder
+from senticompare.cli.main import run_command
+from senticompare.data.splits import load_splits
+from senticompare.finetune import memory_estimate as footprint
+from senticompare.models.registry import ModelCard, find_model
+from senticompare.run import plan
+from senticompare.spec.run_spec import make_spec
 
 TINY = "tiny:all-MiniLM-L6-v2"
 SMALL = ["--train-size", "60", "--val-size", "30", "--test-size", "60"]
@@ -103,4 +104,4 @@ def test_baselines_may_be_named(tmp_path, capfd, monkeypatch):
 def test_suites_name_the_notebook_of_one_run(capfd):
     assert run_command(["suites"]) == 0
     out = capfd.readouterr().out
-    assert "50_run.ipynb" in out and "smoke run" in out and "train_size None" in out
+    assert "run.ipynb" in out and "smoke run" in out and "train_size None" in out

@@ -5,7 +5,7 @@ import json
 import pytest
 from own_file import HEADER, own_rows, write_own
 
-from senticompare.cli import run_command
+from senticompare.cli.main import run_command
 
 KNOWN = ["--text-column", "review_body", "--label-column", "sentiment", "--skip-bad-rows"]
 

@@ -8,11 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from senticompare.classifier import load_classifier, save_classifier, train_classifier
-from senticompare.config import InputError, make_spec
-from senticompare.data import load_splits
-from senticompare.export import export_classifier, load_export
-from senticompare.folders import describe, description
+from senticompare.base.descriptions import describe, description
+from senticompare.base.errors import InputError
+from senticompare.classify.checkpoint import load_classifier, save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.deploy.export import export_classifier
+from senticompare.deploy.exported_model import load_export
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 48, "epochs": 1, "batch_size": 8, "learning_rate": 0.01}
 TEXTS = ["a fine film", "it broke after one day and nobody ever answered", "meh", "okay " * 60]
@@ -42,8 +45,8 @@ print("ANSWER", json.dumps([{names[i]: float(x) for i, x in enumerate(row)} for 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
     """One block of timings and no calibration: tests/test_export_elsewhere.py looks at those."""
-    monkeypatch.setattr("senticompare.export.gemm_gflops", lambda **_: 100.0)
-    monkeypatch.setattr("senticompare.export.BUDGET_S", 0.0)
+    monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+    monkeypatch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
 
 
 def elsewhere(script, folder):

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import senticompare
-from senticompare.classifier import load_classifier
-from senticompare.cli import run_command
-from senticompare.config import InputError
-from senticompare.export import export_classifier, load_export
+from senticompare.base.errors import InputError
+from senticompare.classify.checkpoint import load_classifier
+from senticompare.cli.main import run_command
+from senticompare.deploy.export import export_classifier
+from senticompare.deploy.exported_model import load_export
 
 pytest.importorskip("onnxruntime")
 SMALL = ["--train-size", "48", "--val-size", "24", "--test-size", "24", "--max-length", "32"]
@@ -47,8 +48,8 @@ def trained(tmp_path_factory):
 def _hurried(monkeypatch, request):
     """One block of timings and no calibration, except where those are tested."""
     if "machine" not in request.node.name:
-        monkeypatch.setattr("senticompare.export.gemm_gflops", lambda **_: 100.0)
-        monkeypatch.setattr("senticompare.export.BUDGET_S", 0.0)
+        monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+        monkeypatch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,8 @@ def test_minilm_in_int8_is_small_and_judged(tmp_path, monkeypatch, capfd):
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory):
     """A dataset and a model under paths that nobody else should see, one of them hostile."""
-    from senticompare.models import find_model, load_tokenizer, model_source
+    from senticompare.models.loading import load_tokenizer
+    from senticompare.models.registry import find_model, model_source
 
     folder = tmp_path_factory.mktemp("private") / "a`<script>alert(1)<script>`"
     folder.mkdir()
@@ -207,7 +209,7 @@ def test_where_no_export_goes(trained, own_data, tmp_path, monkeypatch):
     link.symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match="exists already"):
         export_classifier(checkpoint, link, "safetensors")
-    monkeypatch.setattr("senticompare.export.model_card", lambda *_: 1 / 0)
+    monkeypatch.setattr("senticompare.deploy.export.model_card", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         export_classifier(checkpoint, tmp_path / "new" / "deep" / "out", "safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["link"]
@@ -238,7 +240,7 @@ def test_results_of_all_kinds(trained, tmp_path, capfd):
 
 def test_a_machine_that_moves_is_told(trained, tmp_path, monkeypatch, capfd):
     speeds = iter((100.0, 60.0, 100.0, 98.0))
-    monkeypatch.setattr("senticompare.export.gemm_gflops", lambda **_: next(speeds))
+    monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: next(speeds))
     checkpoint = str(trained("tfidf", "baseline", "linear"))
     assert run_command(["export", "--checkpoint", checkpoint, "--to", "safetensors", "--output", str(tmp_path / "moved")]) == 0
     out, err = capfd.readouterr()
@@ -264,7 +266,7 @@ def test_int8_without_labels_says_why(trained, tmp_path, capfd):
 def test_weights_beyond_a_file(trained, tmp_path, monkeypatch):
     """Protobuf ends at two gigabytes: larger weights lie in a second file, which goes with the first."""
     checkpoint = trained("tiny:distilbert-base", "full", "classifier")
-    monkeypatch.setattr("senticompare.graph.MOST_BYTES", 1000)
+    monkeypatch.setattr("senticompare.deploy.onnx_graph.MOST_BYTES", 1000)
     wanted = load_classifier(checkpoint, "cpu").predict_proba(TEXTS)
     for int8 in (False, True):
         folder = tmp_path / str(int8)

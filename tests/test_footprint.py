@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from senticompare.footprint import training_memory
+from senticompare.finetune.memory_estimate import training_memory
 
 MEASURE = """
 import gc, json, sys, torch, psutil
 torch.set_num_threads(2)
 from senticompare import resources, tuning
-from senticompare.config import make_spec
-from senticompare.training import WeightAverage
+from senticompare.spec.run_spec import make_spec
+from senticompare.finetune.weight_averaging import WeightAverage
 
 def step(model, texts, length):
     trained = [p for p in model.parameters() if p.requires_grad]

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import senticompare.embed
-from senticompare.classifier import save_classifier, train_classifier
-from senticompare.config import make_spec
-from senticompare.data import load_splits
-from senticompare.gates import check_gates, failed_gates
-from senticompare.speed import _alone_and_together, run_probe
+import senticompare.classify.batching
+from senticompare.classify.checkpoint import save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.measure.gates import check_gates, failed_gates
+from senticompare.measure.probe import _alone_and_together, run_probe
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 96, "val_size": 24, "test_size": 40, "max_length": 40, "epochs": 3, "batch_size": 8, "learning_rate": 0.01, "truncation_limit": 1.0}
 
@@ -64,12 +65,12 @@ def test_a_swapped_padding_side_is_refused(alias, tmp_path, monkeypatch):
     classifier = train_classifier(spec, splits, {"data": "test"})
     proba = classifier.predict_proba(texts)
     sound = {"parity": proba, **_alone_and_together(classifier.predict_proba, texts)}
-    right = senticompare.embed.padded_inputs
+    right = senticompare.classify.batching.padded_inputs
 
     def left(ids, pad_id, device):
         return {k: v.flip(1) for k, v in right([i[::-1] for i in ids], pad_id, device).items()}
 
-    monkeypatch.setattr(senticompare.embed, "padded_inputs", left)
+    monkeypatch.setattr(senticompare.classify.batching, "padded_inputs", left)
     swapped = {"parity": proba, **_alone_and_together(classifier.predict_proba, texts)}
     assert "padding_invariance" not in failed_gates(check_gates(splits, proba, sound, truncation_limit=1.0))
     assert failed_gates(check_gates(splits, proba, swapped, truncation_limit=1.0)) == ["padding_invariance"]

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from senticompare.cli import run_command
-from senticompare.export import export_classifier
-from senticompare.folders import describe, description
+from senticompare.base.descriptions import describe, description
+from senticompare.cli.main import run_command
+from senticompare.deploy.export import export_classifier
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -327,7 +327,7 @@ CASES = {
 # In a process of its own: standard input is real, and a crash or a hang takes only its group with it.
 ASK = """
 import contextlib, io, json, os, sys, time
-from senticompare.cli import run_command
+from senticompare.cli.main import run_command
 for line in open(sys.argv[1]):
     case = json.loads(line)
     print(json.dumps({"starts": case["name"]}), flush=True)
@@ -345,12 +345,13 @@ ANSWERS = "y\n" * 500
 def bases(tmp_path_factory):
     """A sound folder of each kind, and what it answers."""
     home = tmp_path_factory.mktemp("home")
-    from senticompare.models import find_model, load_tokenizer, model_source
+    from senticompare.models.loading import load_tokenizer
+    from senticompare.models.registry import find_model, model_source
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTICOMPARE_HOME", str(home / "home"))
-        patch.setattr("senticompare.export.gemm_gflops", lambda **_: 100.0)
-        patch.setattr("senticompare.export.BUDGET_S", 0.0)
+        patch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+        patch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
         tiny = ["--model", "tiny:distilbert-base"]
         made = {"full": [*tiny, "--method", "full", *TUNED], "lora": [*tiny, "--method", "lora", *TUNED],
                 "trees": ["--model", "tfidf", "--method", "baseline", "--head", "xgboost"]}  # fmt: skip

@@ -5,10 +5,10 @@ import json
 import pytest
 from own_file import own_rows, write_own
 
-from senticompare.audit import audit_splits
-from senticompare.cli import run_command
-from senticompare.config import make_spec
-from senticompare.data import load_splits
+from senticompare.cli.main import run_command
+from senticompare.data.audit import audit_splits
+from senticompare.data.splits import load_splits
+from senticompare.spec.run_spec import make_spec
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_the_first_bad_row_is_not_the_only_one(file, capsys):
 def test_a_table_in_memory_is_one_line(capsys):
     import pandas as pd
 
-    from senticompare.config import InputError
+    from senticompare.base.errors import InputError
 
     table = pd.DataFrame({"text": ["a text that nobody wants to see in an error"] * 50, "label": [0, 1] * 25})
     for call in (lambda: make_spec(table), lambda: make_spec({"dataset": table}), lambda: load_splits(table)):

@@ -5,12 +5,13 @@ import importlib.util
 import numpy as np
 import pytest
 
-from senticompare.classifier import save_classifier, train_classifier
-from senticompare.config import make_spec
-from senticompare.data import load_splits
-from senticompare.gates import PARITY_TOLERANCE
-from senticompare.models import find_model
-from senticompare.speed import run_probe
+from senticompare.classify.checkpoint import save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.measure.gates import PARITY_TOLERANCE
+from senticompare.measure.probe import run_probe
+from senticompare.models.registry import find_model
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 32, "epochs": 1, "batch_size": 8, "evals_per_epoch": 1}
 
@@ -46,8 +47,8 @@ def test_local_folder_is_the_model(tmp_path):
     """A model saved to a folder is read from there, with its pooling, and gives the registry model's vectors."""
     import shutil
 
-    from senticompare.embed import embed_texts, load_embedder
-    from senticompare.models import model_source
+    from senticompare.classify.embeddings import embed_texts, load_embedder
+    from senticompare.models.registry import model_source
 
     card = find_model("all-MiniLM-L6-v2")
     shutil.copytree(model_source(card)[0], tmp_path / "mine")

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
-from senticompare.classifier import load_classifier, save_classifier, train_classifier
-from senticompare.config import InputError, make_spec
-from senticompare.data import load_splits
-from senticompare.folders import describe, description
+from senticompare.base.descriptions import describe, description
+from senticompare.base.errors import InputError
+from senticompare.classify.checkpoint import load_classifier, save_classifier
+from senticompare.classify.classifier import train_classifier
+from senticompare.data.splits import load_splits
+from senticompare.spec.run_spec import make_spec
 
 SMALL = {"train_size": 48, "val_size": 24, "test_size": 24, "max_length": 32, "epochs": 1, "batch_size": 8, "evals_per_epoch": 1}
 EVIL = """
@@ -99,7 +101,8 @@ def test_a_checkpoint_runs_no_code(checkpoints, tmp_path, monkeypatch, capsys, m
 
 @pytest.mark.parametrize("way", [own_config, unknown_type, tokenizer], ids=lambda w: w.__name__)
 def test_a_base_model_runs_no_code(tmp_path, monkeypatch, capsys, way):
-    from senticompare.models import find_model, load_backbone, load_for_classification, load_tokenizer, model_source
+    from senticompare.models.loading import load_backbone, load_for_classification, load_tokenizer
+    from senticompare.models.registry import find_model, model_source
 
     twin = find_model("tiny:distilbert-base")
     shutil.copytree(model_source(twin)[0], tmp_path / "base")
@@ -120,7 +123,7 @@ def test_predict_reads_no_answer_from_its_input(checkpoints, tmp_path):
     """The way it was met: texts on standard input, one of them `y`."""
     shutil.copytree(checkpoints["full"], tmp_path / "c")
     arm(tmp_path / "c", unknown_type, tmp_path / "mark")
-    command = [sys.executable, "-c", "from senticompare.cli import main; main()", "predict", "--json", "--checkpoint", str(tmp_path / "c"), "fine"]
+    command = [sys.executable, "-c", "from senticompare.cli.main import main; main()", "predict", "--json", "--checkpoint", str(tmp_path / "c"), "fine"]
     done = subprocess.run(command, input="y\ny\n", cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("error: checkpoint "), done
     assert not (tmp_path / "mark").exists()

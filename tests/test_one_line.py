@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from senticompare import cli
-from senticompare.cli import run_command
-from senticompare.config import InputError, atomic_path, bundled, launched
-from senticompare.results import read_results
+from senticompare.base.errors import InputError
+from senticompare.base.files import atomic_path, bundled
+from senticompare.base.runtime import launched
+from senticompare.cli import app, listing, main, printing
+from senticompare.cli.main import run_command
+from senticompare.results.files import read_results
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
-MAIN = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli import main; main()"]
+MAIN = [sys.executable, "-c", "import sys; sys.path[:] = [p for p in sys.path if p]; from senticompare.cli.main import main; main()"]
 
 
 def shell(line, folder, **environment):
@@ -65,7 +67,7 @@ def test_a_machine_at_its_limits(tmp_path, capfd):
         assert done.returncode == 2
         one_line(done.stderr)
     for error in (MemoryError(), ImportError("libscipy_openblas.so: failed to map segment from shared object")):
-        assert cli._failed(error) == 2
+        assert main._failed(error) == 2
         one_line(capfd.readouterr().err, type(error).__name__, "ulimit -v")
 
 
@@ -85,8 +87,8 @@ def test_interrupts_amid_imports(tmp_path):
 
 
 def test_any_exception_while_interrupted_counts_as_interrupted(monkeypatch, capfd):
-    monkeypatch.setitem(cli._state, "interrupted", True)
-    assert cli._failed(ImportError("initialization failed")) == 130
+    monkeypatch.setitem(app._state, "interrupted", True)
+    assert main._failed(ImportError("initialization failed")) == 130
     one_line(capfd.readouterr().err, "interrupted")
 
 
@@ -110,7 +112,7 @@ def test_a_file_too_large_names_the_file(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    whole = "import sys; sys.path[:] = [p for p in sys.path if p]\nfrom senticompare.cli import _failed\nfrom senticompare.config import write_text\ntry:\n"
+    whole = "import sys; sys.path[:] = [p for p in sys.path if p]\nfrom senticompare.cli.main import _failed\nfrom senticompare.base.files import write_text\ntry:\n"
     whole += "    write_text('big.json', 'x' * 9000)\nexcept OSError as e:\n    sys.exit(_failed(e))\n"
     done = subprocess.run([sys.executable, "-c", whole], cwd=tmp_path, capture_output=True, text=True, preexec_fn=small, check=False)
     assert done.returncode == 2
@@ -121,7 +123,7 @@ def test_a_summary_that_cannot_be_written(tmp_path, capfd, monkeypatch):
     """Whoever is root writes anywhere, so the kernel's own error stands for the read-only folder."""
     from papermill.exceptions import PapermillExecutionError
 
-    from senticompare import runner
+    from senticompare.run import execute as runner
 
     def fail(*_, **__):
         raise PapermillExecutionError(1, 1, "", "PermissionError", "[Errno 30] Read-only file system: 'rom/d/leaderboard.csv'", ["a traceback"])
@@ -138,12 +140,12 @@ def test_what_nobody_expected(capfd, monkeypatch):
     def fail(*_):
         raise KeyError("lost")
 
-    monkeypatch.setattr(cli, "suite_names", fail)
+    monkeypatch.setattr(listing, "suite_names", fail)
     assert run_command(["suites"]) == 1
     one_line(capfd.readouterr().err, "KeyError", "lost", "--verbose")
     with pytest.raises(KeyError):
         run_command(["--verbose", "suites"])
-    monkeypatch.setitem(cli._state, "verbose", False)
+    monkeypatch.setitem(app._state, "verbose", False)
 
 
 def test_errors_do_not_steer_a_terminal(tmp_path, capfd, monkeypatch):
@@ -152,7 +154,7 @@ def test_errors_do_not_steer_a_terminal(tmp_path, capfd, monkeypatch):
     err = capfd.readouterr().err
     one_line(err, "\\x1b[31mred\\x07")
     assert "\x1b" not in err and "\x07" not in err
-    cli.print_rows([{"\x1b[31ma": 1}], title="\x1b]0;title\x07")
+    printing.print_rows([{"\x1b[31ma": 1}], title="\x1b]0;title\x07")
     assert not {"\x1b", "\x07"} & set(capfd.readouterr().out)
 
 

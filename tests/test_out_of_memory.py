@@ -3,9 +3,9 @@
 import torch
 from safetensors.torch import load_file
 
-from senticompare import training
-from senticompare.config import make_spec
-from senticompare.data import load_splits
+from senticompare.data.splits import load_splits
+from senticompare.finetune import trainer as training
+from senticompare.spec.run_spec import make_spec
 
 GREEDY = 1 << 50  # bytes that no machine has
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import senticompare.classifier
-from senticompare.cli import run_command
+import senticompare.classify.checkpoint
+from senticompare.cli.main import run_command
 
 WORDS = ["--method", "baseline"]
 ROWS = ["text,label", *(f"{word} number {i} of them,{label}" for i in range(40) for word, label in (("fine", "good"), ("broken", "bad")))]
@@ -38,13 +38,13 @@ def files(folder):
 @pytest.fixture
 def refused(capfd, monkeypatch):
     """Run a training that must be refused in one line, before it begins, and leave everything as it was."""
-    import senticompare.record
+    import senticompare.results.assemble
 
     def run(words, watched, *arguments, **options):
         before = files(watched)
         capfd.readouterr()
         with monkeypatch.context() as patch:
-            patch.setattr(senticompare.record, "train_classifier", None)  # would be called
+            patch.setattr(senticompare.results.assemble, "train_classifier", None)  # would be called
             assert train(*arguments, **options) == 2
         said = capfd.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1 and all(w in said for w in words), said
@@ -104,7 +104,8 @@ def test_the_dataset(place, refused):
 
 
 def test_the_base_model(place, refused):
-    from senticompare.models import find_model, load_tokenizer, model_source
+    from senticompare.models.loading import load_tokenizer
+    from senticompare.models.registry import find_model, model_source
 
     twin = find_model("tiny:distilbert-base")
     shutil.copytree(model_source(twin)[0], "base")
@@ -148,9 +149,9 @@ def test_links_and_places_that_cannot_be_written(place, refused):
 
 
 def test_train_all(place, capfd, monkeypatch):
-    import senticompare.record
+    import senticompare.results.assemble
 
-    monkeypatch.setattr(senticompare.record, "train_classifier", None)
+    monkeypatch.setattr(senticompare.results.assemble, "train_classifier", None)
     many = ["train-all", "--dataset", "d.csv", "--models", "tiny:distilbert-base,tiny:roberta-base", "--method", "frozen", "--output-dir"]
     (place / "real").mkdir()
     (place / "link").symlink_to("real")
@@ -172,14 +173,14 @@ def test_a_failed_replacement_leaves_the_old_one(place, monkeypatch, capfd):
     def fails(*_):
         raise OSError(28, "No space left on device", "weights")
 
-    monkeypatch.setattr(senticompare.classifier, "describe", fails)
+    monkeypatch.setattr(senticompare.classify.checkpoint, "describe", fails)
     assert train("ck") == 2 and "No space left" in capfd.readouterr().err and files(place) == before
     monkeypatch.undo()
 
 
 KILLED = """
 import os, sys
-import senticompare.folders as f
+import senticompare.base.atomic_folders as f
 step, place, exchange = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "exchange"
 calls = []
 def maybe(do):
@@ -191,10 +192,11 @@ def maybe(do):
 if not exchange: f._exchange = lambda a, b: False
 else: f._exchange = maybe(f._exchange)
 os.rename, f.settle, f.write_text, f.shutil.rmtree = maybe(os.rename), maybe(f.settle), maybe(f.write_text), maybe(f.shutil.rmtree)
-from senticompare.classifier import Classifier, save_classifier
-from senticompare.config import make_spec
-from senticompare.heads import HEADS
-import senticompare.classifier as c
+from senticompare.classify.checkpoint import save_classifier
+from senticompare.classify.classifier import Classifier
+from senticompare.spec.run_spec import make_spec
+from senticompare.classify.heads import HEADS
+import senticompare.classify.checkpoint as c
 c.settle = f.settle
 save_classifier(Classifier(make_spec({"model": "majority", "method": "baseline"}), ("bad", "good"), head=HEADS["majority"]([0.25, 0.75])), place)
 """
@@ -202,9 +204,10 @@ save_classifier(Classifier(make_spec({"model": "majority", "method": "baseline"}
 
 @pytest.mark.parametrize("way", ["exchange", "two steps"])
 def test_killed_at_any_moment_either_is_there(tmp_path, way):
-    from senticompare.classifier import Classifier, load_classifier, save_classifier
-    from senticompare.config import make_spec
-    from senticompare.heads import HEADS
+    from senticompare.classify.checkpoint import load_classifier, save_classifier
+    from senticompare.classify.classifier import Classifier
+    from senticompare.classify.heads import HEADS
+    from senticompare.spec.run_spec import make_spec
 
     old = Classifier(make_spec({"model": "majority", "method": "baseline"}), ("bad", "good"), head=HEADS["majority"]([0.5, 0.5]))
     seen = []
@@ -223,9 +226,9 @@ def test_killed_at_any_moment_either_is_there(tmp_path, way):
 
 
 def test_a_living_process_keeps_its_folder(tmp_path):
-    from senticompare.folders import sweep, working_folder
+    from senticompare.base.atomic_folders import sweep, working_folder
 
-    wait = "import sys; from senticompare.folders import working_folder\nwith working_folder(sys.argv[1], 'run') as w: print(w, flush=True); sys.stdin.read()"
+    wait = "import sys; from senticompare.base.atomic_folders import working_folder\nwith working_folder(sys.argv[1], 'run') as w: print(w, flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", wait, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         theirs = Path(other.stdout.readline().strip())
         with working_folder(tmp_path, "mine") as mine:
@@ -237,8 +240,8 @@ def test_a_living_process_keeps_its_folder(tmp_path):
 
 def test_a_text_is_a_path(place, capfd):
     """Every public entry takes the name of a folder as a text; none calls a sound checkpoint damaged."""
-    from senticompare import classifier
-    from senticompare.tuning import load_tuned
+    from senticompare.classify import classifier
+    from senticompare.finetune.tuned_models import load_tuned
 
     assert train("ck", "--method", "full", "--epochs", "1", "--train-size", "40", model="tiny:distilbert-base") == 0, capfd.readouterr().err
     loaded = classifier.load_classifier("ck", "cpu")
@@ -252,6 +255,6 @@ def test_a_text_is_a_path(place, capfd):
 
 
 def _splits(spec):
-    from senticompare.data import load_splits
+    from senticompare.data.splits import load_splits
 
     return load_splits(spec)

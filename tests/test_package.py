@@ -9,10 +9,10 @@ from conftest import ROOT
 
 NEEDED = [
     "senticompare/bundled/suites/quickstart.yaml",
-    "senticompare/bundled/nbs/50_run.ipynb",
-    "senticompare/bundled/nbs/56_dashboard.ipynb",
-    "senticompare/bundled/nbs/dashboard_page/index.html.j2",
-    "senticompare/bundled/nbs/55_summary.ipynb",
+    "senticompare/bundled/templates/run.ipynb",
+    "senticompare/bundled/templates/dashboard.ipynb",
+    "senticompare/bundled/templates/dashboard_page/index.html.j2",
+    "senticompare/bundled/templates/summary.ipynb",
     "senticompare/bundled/reviews/test.jsonl",
     "senticompare/py.typed",
 ]
@@ -37,7 +37,7 @@ def test_wheel_holds_what_travels(installed):
 def test_wheel_runs_in_an_empty_folder(installed, tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import senticompare; assert sys.argv[1] in senticompare.__file__;"
-        "from senticompare.cli import run_command; sys.exit(run_command(['benchmark', '--suite', 'quickstart', '--dry-run']))"
+        "from senticompare.cli.main import run_command; sys.exit(run_command(['benchmark', '--suite', 'quickstart', '--dry-run']))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code, str(installed / "site")], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.count("new") == 8, done.stderr
@@ -45,7 +45,7 @@ def test_wheel_runs_in_an_empty_folder(installed, tmp_path):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from senticompare.cli import run_command; run_command(['--help']); print('loaded:', *sys.modules)"
+    code = "import sys; from senticompare.cli.main import run_command; run_command(['--help']); print('loaded:', *sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = set(out.strip().splitlines()[-1].split())
     assert "Commands" in out and not {"torch", "transformers", "pandas", "sklearn", "papermill", "numpy"} & loaded

@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from senticompare.cli import run_command
-from senticompare.compare import leaderboard
-from senticompare.config import InputError, bundled
-from senticompare.display import NO_PLOTLY, calibration_text
-from senticompare.pages import write_run_pages
-from senticompare.paper import paper
-from senticompare.plots import quality_chart, tradeoff_chart
-from senticompare.results import read_predictions, read_results
-from senticompare.runner import summarize, summary_words
+from senticompare.base.errors import InputError
+from senticompare.base.files import bundled
+from senticompare.cli.main import run_command
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.report.comparison_charts import quality_chart, tradeoff_chart
+from senticompare.report.figures import NO_PLOTLY
+from senticompare.report.pages import write_run_pages
+from senticompare.report.paper import paper
+from senticompare.report.tables import calibration_text
+from senticompare.results.files import read_results
+from senticompare.results.predictions import read_predictions
+from senticompare.run.summary import summarize, summary_words
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published reports are not part of an installed package")
@@ -194,5 +197,5 @@ def test_no_reports_folder_is_made(tmp_path):
 
 
 def test_stored_outputs_hold_no_terminal_codes():
-    for path in [*bundled("nbs").glob("*.ipynb"), *bundled("nbs").glob("*/*.ipynb")]:
+    for path in [*bundled("templates").glob("*.ipynb"), *bundled("templates").glob("*/*.ipynb")]:
         assert "\\u001b[2K" not in path.read_text(encoding="utf-8"), path.name

@@ -2,9 +2,12 @@
 
 import pytest
 
-from senticompare import config, data
-from senticompare.cli import run_command
-from senticompare.config import InputError, RunSpec, home, user_path
+from senticompare.base.errors import InputError
+from senticompare.base.files import home, user_path
+from senticompare.cli.main import run_command
+from senticompare.data import splits as data
+from senticompare.spec import run_spec as config
+from senticompare.spec.run_spec import RunSpec
 
 
 def test_control_characters_become_escapes():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from own_file import HEADER, own_rows, write_own
 
-from senticompare.cli import run_command
+from senticompare.cli.main import run_command
 
 KNOWN = ["--text-column", "review_body", "--label-column", "sentiment", "--skip-bad-rows"]
 
@@ -156,7 +156,7 @@ def test_refused_in_one_line(predict, tmp_path, name):
 def test_a_full_disk_names_the_file_and_leaves_none(predict, tmp_path, monkeypatch):
     import errno
 
-    import senticompare.texts as texts
+    import senticompare.results.prediction_files as texts
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

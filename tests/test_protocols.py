@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from made_up_runs import folder_of, made_up, read, right_in
 
-from senticompare.cli import run_command
-from senticompare.compare import group_rows, leaderboard, why_apart
-from senticompare.recommend import answer, recommend
-from senticompare.results import read_predictions, read_results
+from senticompare.cli.main import run_command
+from senticompare.compare.answer import answer
+from senticompare.compare.budgets import why_apart
+from senticompare.compare.leaderboard import group_rows, leaderboard
+from senticompare.compare.recommend import recommend
+from senticompare.results.files import read_results
+from senticompare.results.predictions import read_predictions
 
 LABELS = np.repeat(range(3), 50)
 TFIDF = {"model": "tfidf", "method": "baseline"}

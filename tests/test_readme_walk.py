@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from senticompare.cli import run_command
-from senticompare.config import home
+from senticompare.base.files import home
+from senticompare.cli.main import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = ["a fine film that I would buy again", "it broke after one day and nobody ever answered"]
@@ -134,7 +134,7 @@ def test_the_card_s_lines_run_where_senticompare_is_not_installed(kind, way, tra
 def test_every_command_of_the_readme_is_one_that_exists():
     import typer
 
-    from senticompare.cli import app
+    from senticompare.cli.app import app
 
     known = typer.main.get_command(app).commands
     lines = re.findall(r"^    (?:accelerate launch -m )?senticompare (.+?)(?:\s{2,}#.*)?$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from made_up_runs import folder_of, made_up, read, refused, right_in
 
-from senticompare.cli import run_command
-from senticompare.compare import corrected, leaderboard, seed_rows
-from senticompare.plots import run_label
-from senticompare.recommend import answer, next_command, recommend
-from senticompare.seeds import corrected_p
-from senticompare.significance import exchange_p, holm_matrix, mcnemar, pairwise_mcnemar
+from senticompare.cli.main import run_command
+from senticompare.compare.answer import answer
+from senticompare.compare.budgets import corrected, seed_rows
+from senticompare.compare.choice import next_command
+from senticompare.compare.labels import run_label
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.compare.recommend import recommend
+from senticompare.statistics.exchange_test import exchange_p
+from senticompare.statistics.paired_tests import holm_matrix, mcnemar, pairwise_mcnemar
+from senticompare.statistics.seeds import corrected_p
 
 LABELS = np.random.default_rng(0).integers(0, 3, 600)
 LORA, FULL = {"method": "lora"}, {"method": "full"}
@@ -70,7 +74,7 @@ def test_one_seed_each_is_mcnemar_to_the_last_bit(seed):
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "mcc"])
 def test_exchange_of_several_seeds_is_what_all_swaps_give(metric):
     """Nine examples, two seeds against three: all 512 ways to swap an example's answers, one by one."""
-    from senticompare.significance import STATISTICS
+    from senticompare.statistics.bootstrap import STATISTICS
 
     rng = np.random.default_rng(1)
     y = rng.integers(0, 3, 9)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from senticompare import runner
-from senticompare.cli import run_command
-from senticompare.config import InputError, make_spec
+from senticompare.base.errors import InputError
+from senticompare.cli.main import run_command
+from senticompare.run import execute as runner
+from senticompare.spec.run_spec import make_spec
 
 NAME = "tfidf--baseline--linear--reviews--s1"
 SMALL = {"model": "tfidf", "method": "baseline", "val_size": 30, "test_size": 60}

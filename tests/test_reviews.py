@@ -7,10 +7,12 @@ from collections import Counter
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from senticompare.config import bundled, make_spec
-from senticompare.data import load_splits
-from senticompare.heads import TfidfEncoder
-from senticompare.models import find_model, load_tokenizer
+from senticompare.base.files import bundled
+from senticompare.classify.tfidf import TfidfEncoder
+from senticompare.data.splits import load_splits
+from senticompare.models.loading import load_tokenizer
+from senticompare.models.registry import find_model
+from senticompare.spec.run_spec import make_spec
 
 FIELDS = {"text", "label", "stars", "category", "features", "summary", "recommend", "quality", "flags", "length_bucket"}
 STARS = {"negative": {1, 2}, "neutral": {2, 3, 4}, "positive": {4, 5}}

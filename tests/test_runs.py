@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from senticompare.results import SHAPE, read_results
+from senticompare.results.files import read_results
+from senticompare.results.schema import SHAPE
 
 SMALL = {"train_size": 100, "val_size": 40, "test_size": 90}
 SUITE = {
@@ -50,7 +51,7 @@ def undisturbed(tmp_path_factory):
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from senticompare.cli import main; main()", "benchmark", "--suite", "small.yaml", *more]
+    command = [sys.executable, "-c", "from senticompare.cli.main import main; main()", "benchmark", "--suite", "small.yaml", *more]
     env = {**os.environ, "SENTICOMPARE_HOME": str(folder / "home")}
     listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would ignore Ctrl-C
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
@@ -125,14 +126,14 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path):
 def test_papermill_alone_and_its_unknown_parameter(tmp_path):
     import papermill
 
-    from senticompare.runner import template
+    from senticompare.run.execute import template
 
     out = tmp_path / "out.ipynb"
     given = {"model": "tfidf", "method": "baseline", "test_size": 60, "reports_dir": str(tmp_path)}
-    papermill.execute_notebook(str(template("50_run")), str(out), given, progress_bar=False)
+    papermill.execute_notebook(str(template("run")), str(out), given, progress_bar=False)
     assert read_results(tmp_path)[0]["status"] == "completed"
     with pytest.raises(papermill.PapermillExecutionError, match="did you mean 'method'"):
-        papermill.execute_notebook(str(template("50_run")), str(out), {**given, "methd": "lora"}, progress_bar=False)
+        papermill.execute_notebook(str(template("run")), str(out), {**given, "methd": "lora"}, progress_bar=False)
 
 
 def test_two_workers_give_the_same_leaderboard(undisturbed, tmp_path):

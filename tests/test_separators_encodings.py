@@ -3,9 +3,14 @@
 import pytest
 from own_file import own_rows, write_own
 
-from senticompare.cli import run_command
-from senticompare.config import InputError, make_spec, spec_hash
-from senticompare.data import find_tables, load_splits, open_table, pick_column
+from senticompare.base.errors import InputError
+from senticompare.cli.main import run_command
+from senticompare.data.columns import pick_column
+from senticompare.data.sources import find_tables
+from senticompare.data.splits import load_splits
+from senticompare.data.tables import open_table
+from senticompare.spec.identity import spec_hash
+from senticompare.spec.run_spec import make_spec
 
 COLUMNS = {"text_column": "review_body", "label_column": "sentiment", "skip_bad_rows": True}
 

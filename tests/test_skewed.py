@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from made_up_runs import CLASSES, folder_of, made_up, read, refused, right_in
 
-from senticompare.cli import run_command
-from senticompare.compare import leaderboard, rank_results, ranking_metric, why_metric
-from senticompare.gates import GATE_WORDS, gate, gate_rows, not_collapsed, refusal
-from senticompare.recommend import answer, recommend
+from senticompare.cli.main import run_command
+from senticompare.compare.answer import answer
+from senticompare.compare.budgets import why_metric
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.compare.recommend import recommend
+from senticompare.compare.ties import rank_results, ranking_metric
+from senticompare.measure.gates import GATE_WORDS, gate, gate_rows, not_collapsed, refusal
 
 LABELS = np.repeat([2, 0, 1], [440, 40, 20])  # positive, negative, neutral
 TFIDF, MAJORITY = {"model": "tfidf", "method": "baseline"}, {"model": "majority", "method": "baseline"}

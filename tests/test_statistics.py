@@ -10,9 +10,9 @@ from scipy import stats
 from sklearn import metrics as sk
 from statsmodels.stats import contingency_tables, multitest, proportion
 
-from senticompare import significance as s
-from senticompare.metrics import wilson
-from senticompare.score import SCALES, composite_score
+from senticompare.compare.composite_score import SCALES, composite_score
+from senticompare.statistics import bootstrap, exchange_test, paired_tests, several_datasets
+from senticompare.statistics.intervals import wilson
 
 KINDS = ("random", "identical", "all right", "all wrong", "one example", "extreme imbalance")
 
@@ -37,14 +37,14 @@ def case(number):
 def test_agreement(number):
     y, guess, classes = case(number)
     right = guess == y
-    p = s.pairwise_mcnemar(right)
+    p = paired_tests.pairwise_mcnemar(right)
     for i, j in itertools.combinations(range(len(guess)), 2):
         a, b = right[i], right[j]
         table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
         theirs = contingency_tables.mcnemar(table, exact=True).pvalue if (a != b).any() else 1.0
-        assert abs(s.mcnemar(a, b) - theirs) < 1e-9 and abs(p[i, j] - theirs) < 1e-9
+        assert abs(paired_tests.mcnemar(a, b) - theirs) < 1e-9 and abs(p[i, j] - theirs) < 1e-9
     above = np.triu_indices(len(p), 1)
-    assert np.allclose(s.holm(p[above]), multitest.multipletests(p[above], method="holm")[1], atol=1e-9)
+    assert np.allclose(paired_tests.holm(p[above]), multitest.multipletests(p[above], method="holm")[1], atol=1e-9)
     for row in right:
         hits = int(row.sum())
         assert np.allclose(wilson(hits, len(y)), proportion.proportion_confint(hits, len(y), method="wilson"), atol=1e-9)
@@ -53,31 +53,31 @@ def test_agreement(number):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             theirs = (sk.accuracy_score(y, g), sk.f1_score(y, g, average="macro", zero_division=0), sk.matthews_corrcoef(y, g))
-        assert np.allclose([f(m) for f in s.STATISTICS.values()], theirs, atol=1e-9)
-    resampled = {k: f(s.resampled_confusion(y, guess, classes, 200)) for k, f in s.STATISTICS.items()}
+        assert np.allclose([f(m) for f in bootstrap.STATISTICS.values()], theirs, atol=1e-9)
+    resampled = {k: f(bootstrap.resampled_confusion(y, guess, classes, 200)) for k, f in bootstrap.STATISTICS.items()}
     for name, values in resampled.items():
-        assert np.isfinite(values).all() and np.isfinite(s.chance_of_best(values)).all()
-        p = s.pairwise_exchange(y, guess, classes, name, 200)
+        assert np.isfinite(values).all() and np.isfinite(bootstrap.chance_of_best(values)).all()
+        p = exchange_test.pairwise_exchange(y, guess, classes, name, 200)
         assert ((p > 0) & (p <= 1)).all() and (p == p.T).all()
         m = sk.confusion_matrix(y, guess[0], labels=range(classes))
         if len(y) > 1:
-            assert np.isfinite(s.bca_interval(values[:, 0], float(s.STATISTICS[name](m)), s.jackknife_values(m, name))).all()
-        assert (s.rank_intervals(values) >= 1).all() and (s.rank_intervals(values) <= len(guess)).all()
+            assert np.isfinite(bootstrap.bca_interval(values[:, 0], float(bootstrap.STATISTICS[name](m)), bootstrap.jackknife_values(m, name))).all()
+        assert (bootstrap.rank_intervals(values) >= 1).all() and (bootstrap.rank_intervals(values) <= len(guess)).all()
 
 
 @pytest.mark.parametrize("number", range(24))
 def test_exchanged_answers_are_scipys(number):
     y, guess, classes = case(number)
     y, (a, b) = y[:9], guess[:2, :9]
-    for name, f in s.STATISTICS.items():
+    for name, f in bootstrap.STATISTICS.items():
 
         def difference(one, other, f=f):
             return float(np.subtract(*f(np.stack([sk.confusion_matrix(y, g, labels=range(classes)) for g in (one, other)]))))
 
         theirs = stats.permutation_test((a, b), difference, permutation_type="samples", vectorized=False, n_resamples=np.inf).pvalue if len(y) > 1 else 1.0
-        assert abs(s.exchange_p(y, a, b, classes, name) - theirs) < 1e-9, name
+        assert abs(exchange_test.exchange_p(y, a, b, classes, name) - theirs) < 1e-9, name
         if name == "accuracy" and classes == 2:
-            assert abs(theirs - s.mcnemar(a == y, b == y)) < 1e-9
+            assert abs(theirs - paired_tests.mcnemar(a == y, b == y)) < 1e-9
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -85,9 +85,9 @@ def test_several_datasets(number):
     rng = np.random.default_rng(number)
     scores = rng.random((int(rng.integers(3, 12)), int(rng.integers(3, 7)))).round(1)
     if (np.ptp(scores, axis=1) > 0).any():
-        assert abs(s.friedman(scores) - stats.friedmanchisquare(*scores.T).pvalue) < 1e-9
-    assert np.allclose(s.mean_ranks(scores), pd.DataFrame(-scores).rank(axis=1).mean(), atol=1e-9)
-    three = s.bayesian_signed_rank(scores[:, 0] - scores[:, 1], samples=500)
+        assert abs(several_datasets.friedman(scores) - stats.friedmanchisquare(*scores.T).pvalue) < 1e-9
+    assert np.allclose(several_datasets.mean_ranks(scores), pd.DataFrame(-scores).rank(axis=1).mean(), atol=1e-9)
+    three = several_datasets.bayesian_signed_rank(scores[:, 0] - scores[:, 1], samples=500)
     assert abs(sum(three) - 1) < 1e-9
 
 
@@ -96,7 +96,7 @@ def test_bca_is_scipys():
         x = np.random.default_rng(seed).gamma(0.7, size=25)
         theirs = stats.bootstrap((x,), np.mean, method="BCa", n_resamples=500, rng=seed)
         left_out = (x.sum() - x) / (len(x) - 1)
-        assert np.allclose(s.bca_interval(theirs.bootstrap_distribution, x.mean(), left_out), theirs.confidence_interval, atol=1e-9)
+        assert np.allclose(bootstrap.bca_interval(theirs.bootstrap_distribution, x.mean(), left_out), theirs.confidence_interval, atol=1e-9)
 
 
 def test_a_third_run_never_turns_two_others_around():

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from senticompare.cli import run_command
-from senticompare.config import make_spec
-from senticompare.results import read_result
-from senticompare.schema import SHAPE, what_is_wrong
+from senticompare.cli.main import run_command
+from senticompare.results.files import read_result
+from senticompare.results.schema import SHAPE, what_is_wrong
+from senticompare.spec.run_spec import make_spec
 
 SMALL = ["--train-size", "48", "--val-size", "24", "--test-size", "24", "--max-length", "32"]
 TUNED = ["--epochs", "1", "--batch-size", "8", "--learning-rate", "0.01", "--set", "evals_per_epoch=1"]

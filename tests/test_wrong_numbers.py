@@ -8,12 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from senticompare.compare import claim_rows, leaderboard, paired
-from senticompare.config import InputError, bundled, check_used, make_spec, spec_hash
-from senticompare.data import load_splits
-from senticompare.recommend import recommend
-from senticompare.results import read_predictions, read_result, read_results
-from senticompare.runner import summary_words
+from senticompare.base.errors import InputError
+from senticompare.base.files import bundled
+from senticompare.compare.leaderboard import leaderboard
+from senticompare.compare.published_claims import claim_rows
+from senticompare.compare.recommend import recommend
+from senticompare.compare.ties import paired
+from senticompare.data.splits import load_splits
+from senticompare.results.files import read_result, read_results
+from senticompare.results.predictions import read_predictions
+from senticompare.run.summary import summary_words
+from senticompare.spec.identity import spec_hash
+from senticompare.spec.run_spec import make_spec
+from senticompare.spec.suites import check_used
 
 PUBLISHED = bundled("suites").parent / "reports" / "published" / "quickstart"
 
@@ -23,16 +30,16 @@ def priced_run(tmp_path_factory):
     """A run made where a price table names this machine."""
     import papermill
 
-    from senticompare.config import home
-    from senticompare.resources import hardware
-    from senticompare.runner import template
+    from senticompare.base.files import home
+    from senticompare.measure.provenance import hardware
+    from senticompare.run.execute import template
 
     folder = tmp_path_factory.mktemp("priced")
     home().mkdir(parents=True, exist_ok=True)
     prices = home() / "prices.yaml"
     prices.write_text(json.dumps({"machines": [{"match": hardware()["cpu"], "hourly_usd": 3.6, "as_of": "2026-11-01"}]}))
     spec = {"model": "tfidf", "method": "baseline", "test_size": 60, "reports_dir": str(folder)}
-    papermill.execute_notebook(str(template("50_run")), str(folder / "out.ipynb"), spec, progress_bar=False)
+    papermill.execute_notebook(str(template("run")), str(folder / "out.ipynb"), spec, progress_bar=False)
     prices.unlink()
     return next(read_result(p) for p in folder.glob("*--*.json"))
 
@@ -65,8 +72,8 @@ def test_the_reported_movement_is_that_of_the_saved_head(tmp_path, epochs):
     """In a training of a few steps (the first has a rate of 0, the average comes later) an unmoved head may be what is saved: the gate must see it."""
     from safetensors.numpy import load_file
 
-    from senticompare.training import fine_tune
-    from senticompare.tuning import trainable_model
+    from senticompare.finetune.adapters import trainable_model
+    from senticompare.finetune.trainer import fine_tune
 
     spec = make_spec({"model": "tiny:roberta-base", "method": "full", "train_size": 12, "val_size": 6, "test_size": 6, "epochs": epochs, "max_length": 16})
     splits = load_splits(spec)
@@ -79,8 +86,9 @@ def test_the_reported_movement_is_that_of_the_saved_head(tmp_path, epochs):
 
 
 def test_tokens_are_counted_as_the_model_sees_them(tmp_path):
-    from senticompare.classifier import load_classifier, save_classifier, train_classifier
-    from senticompare.speed import _token_counts
+    from senticompare.classify.checkpoint import load_classifier, save_classifier
+    from senticompare.classify.classifier import train_classifier
+    from senticompare.measure.latency import _token_counts
 
     spec = make_spec({"model": "all-MiniLM-L6-v2", "method": "frozen", "max_length": 1024, "train_size": 20, "val_size": 10, "test_size": 10})
     classifier = load_classifier(save_classifier(train_classifier(spec, load_splits(spec), {"data": "x"}), tmp_path / "c"), "cpu")
@@ -98,7 +106,7 @@ def test_a_folder_of_several_suites_is_not_mixed(tmp_path, cli):
 
 
 def test_a_changed_result_changes_the_summary_of_its_parent(tmp_path):
-    from senticompare.runner import results_digest
+    from senticompare.run.summary import results_digest
 
     shutil.copytree(PUBLISHED, tmp_path / "reports" / "one", ignore=shutil.ignore_patterns("*.ipynb", "*.html"))
     before = results_digest(tmp_path / "reports")
@@ -108,7 +116,7 @@ def test_a_changed_result_changes_the_summary_of_its_parent(tmp_path):
 
 
 def test_energy_counts_packages_once_and_each_counter_runs_over_alone(tmp_path, monkeypatch):
-    from senticompare import energy
+    from senticompare.measure import energy
 
     for zone, name, now in (("intel-rapl:0", "package-0", 900), ("intel-rapl:1", "psys", 5), ("intel-rapl:2", "package-1", 100)):
         (tmp_path / zone).mkdir()

@@ -5,8 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from senticompare.cli import run_command
-from senticompare.config import InputError, load_suite, read_yaml
+from senticompare.base.errors import InputError
+from senticompare.base.yaml_files import read_yaml
+from senticompare.cli.main import run_command
+from senticompare.spec.suites import load_suite
 
 UNCLEAR = ["010", "1:30", "0x1F", "0o17", "1_000", "-007", "12:30:45", "0b11", "1:30.5"]
 
