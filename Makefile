@@ -12,13 +12,13 @@ quickstart: $(VENV)/.offline
 	$(BIN)/senticompare quickstart --reports reports
 
 test: $(VENV)/.dev
-	$(BIN)/python tests/run_all.py
+	$(BIN)/python tools/check.py
 
 lib: $(VENV)/.dev  ## notebooks -> senticompare/
-	$(BIN)/nbdev-clean && $(BIN)/nbdev-export
+	$(BIN)/python tools/export.py
 
 readme: $(VENV)/.dev  ## nbs/index.ipynb -> README.md, without Quarto
-	$(BIN)/python tests/readme.py
+	$(BIN)/python tools/readme.py
 
 docs: $(VENV)/.dev  ## the site, in _docs/ (needs the quarto command)
 	$(BIN)/python -c "from pathlib import Path; from senticompare.report.figures import write_plotly_js; write_plotly_js(Path('reports/published'))"

@@ -31,7 +31,10 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     entry_points={"console_scripts": [cfg["console_scripts"]]},
-    packages=[*find_packages(include=["senticompare", "senticompare.*"]), *(f"senticompare.bundled.{name}" for name in bundled)],
+    packages=[
+        *find_packages(include=["senticompare", "senticompare.*"]),
+        *(f"senticompare.bundled.{name}" for name in bundled),
+    ],
     package_dir={f"senticompare.bundled.{name}": folder for name, folder in bundled.items()},
     package_data={
         "senticompare": ["py.typed"],

@@ -17,7 +17,9 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 # The kernel's own figure for a finished child (what `/usr/bin/time -v` prints), asked for by a process too small to lend it its own peak.
-WATCHER = "import os, sys; pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ); print(os.wait4(pid, 0)[2].ru_maxrss)"
+WATCHER = (
+    "import os, sys; pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ); print(os.wait4(pid, 0)[2].ru_maxrss)"
+)
 LOADED = """
 import json, sys
 from pathlib import Path
@@ -32,7 +34,11 @@ Path(sys.argv[3]).write_text(str(peak_rss_mb()))
 def in_turns(one, other, rounds=7):
     """Median of the rounds' ratios of two measurements, and both lists."""
     pairs = [(one(), other()) if r % 2 else tuple(reversed((other(), one()))) for r in range(rounds)]
-    return {"ours": [round(a, 4) for a, _ in pairs], "theirs": [round(b, 4) for _, b in pairs], "ratio": round(median(a / b for a, b in pairs), 4)}
+    return {
+        "ours": [round(a, 4) for a, _ in pairs],
+        "theirs": [round(b, 4) for _, b in pairs],
+        "ratio": round(median(a / b for a, b in pairs), 4),
+    }
 
 
 def latency(classifier, texts):
@@ -80,12 +86,27 @@ def memory(folder, texts):
         (Path(d) / "texts.json").write_text(json.dumps(texts))
 
         def both():
-            command = [sys.executable, "-S", "-c", WATCHER, sys.executable, "-c", LOADED, str(folder), f"{d}/texts.json", f"{d}/peak"]
+            command = [
+                sys.executable,
+                "-S",
+                "-c",
+                WATCHER,
+                sys.executable,
+                "-c",
+                LOADED,
+                str(folder),
+                f"{d}/texts.json",
+                f"{d}/peak",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             return float(Path(f"{d}/peak").read_text()), int(done.stdout.split()[-1]) * 1024 / 1e6
 
         pairs = [both() for _ in range(3)]
-    return {"ours": [a for a, _ in pairs], "theirs": [round(b, 1) for _, b in pairs], "ratio": round(median(a / b for a, b in pairs), 4)}
+    return {
+        "ours": [a for a, _ in pairs],
+        "theirs": [round(b, 1) for _, b in pairs],
+        "ratio": round(median(a / b for a, b in pairs), 4),
+    }
 
 
 def onnx(checkpoint, texts, threads):
@@ -102,12 +123,20 @@ def onnx(checkpoint, texts, threads):
 
         tokenizer = AutoTokenizer.from_pretrained(Path(d) / "onnx")
         options = ort.SessionOptions()
-        options.intra_op_num_threads, options.enable_profiling, options.profile_file_prefix = threads, True, f"{d}/profile"
-        session = ort.InferenceSession(str(next((Path(d) / "onnx").glob("*.onnx"))), options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads, options.enable_profiling, options.profile_file_prefix = (
+            threads,
+            True,
+            f"{d}/profile",
+        )
+        session = ort.InferenceSession(
+            str(next((Path(d) / "onnx").glob("*.onnx"))), options, providers=["CPUExecutionProvider"]
+        )
         names = [i.name for i in session.get_inputs()]
         batches = {t: tokenizer([t], truncation=True, max_length=256, return_tensors="np") for t in texts}
         encoded = {t: {k: v.astype("int64") for k, v in b.items() if k in names} for t, b in batches.items()}
-        ours = latency_summary(time_singles(lambda batch: session.run(None, encoded[batch[0]]), texts, 60, most=len(texts)))["latency_p50_ms"]
+        ours = latency_summary(
+            time_singles(lambda batch: session.run(None, encoded[batch[0]]), texts, 60, most=len(texts))
+        )["latency_p50_ms"]
         events = json.loads(Path(session.end_profiling()).read_text())
         runs = [e["dur"] / 1e3 for e in events if e.get("name") == "model_run"][-len(texts) :]
     return {"ours": ours, "theirs": float(np.median(runs)), "ratio": round(ours / float(np.median(runs)), 4)}
@@ -116,7 +145,9 @@ def onnx(checkpoint, texts, threads):
 def main():
     global THREADS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data"))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data")
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/crosscheck.json")
     args = parser.parse_args()
@@ -132,7 +163,16 @@ def main():
     from senticompare.measure.provenance import provenance
     from senticompare.spec.run_spec import make_spec
 
-    spec = make_spec({"model": "all-MiniLM-L6-v2", "method": "full", "dataset": str(args.data / "sst2"), "train_size": 200, "val_size": 100, "epochs": 1})
+    spec = make_spec(
+        {
+            "model": "all-MiniLM-L6-v2",
+            "method": "full",
+            "dataset": str(args.data / "sst2"),
+            "train_size": 200,
+            "val_size": 100,
+            "epochs": 1,
+        }
+    )
     splits = load_splits(spec)
     texts = splits.test["text"].tolist()[:400]
     with tempfile.TemporaryDirectory() as d:
@@ -145,7 +185,12 @@ def main():
         found["ONNX Runtime p50, beside its own profile"] = onnx(folder, texts[:200], args.threads)
     for name, row in found.items():
         print(f"{name}: {row['ratio']}", flush=True)
-    write_text(args.out, json.dumps({**provenance(), "threads": args.threads, "at": time.strftime("%Y-%m-%d"), "checks": found}, indent=1))
+    write_text(
+        args.out,
+        json.dumps(
+            {**provenance(), "threads": args.threads, "at": time.strftime("%Y-%m-%d"), "checks": found}, indent=1
+        ),
+    )
 
 
 if __name__ == "__main__":

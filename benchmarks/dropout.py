@@ -74,7 +74,9 @@ def main():
 
     quiet()
     torch.manual_seed(1)
-    model = AutoModelForSequenceClassification.from_pretrained(model_source(find_model("all-MiniLM-L6-v2"))[0], num_labels=2).train()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        model_source(find_model("all-MiniLM-L6-v2"))[0], num_labels=2
+    ).train()
     rows = [compare(model, texts, tokens, args.rounds) for texts, tokens in BATCHES]
     write_text(args.out, json.dumps({**provenance(), "steps": rows}, indent=1))
 

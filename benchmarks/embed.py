@@ -111,7 +111,9 @@ class Way:
         for line in self.process.stdout:
             if line.startswith(word):
                 return line.split()[-1]
-        raise SystemExit(f"{self.name}: its process ended (exit status {self.process.wait()}); its message stands above")
+        raise SystemExit(
+            f"{self.name}: its process ended (exit status {self.process.wait()}); its message stands above"
+        )
 
     def embed(self, texts):
         self.process.stdin.write(json.dumps({"texts": str(texts), "out": self.out}) + "\n")
@@ -129,7 +131,10 @@ def share_of_limit(embedder, texts, seconds):
 
     ids = embedder.tokenizer(texts, truncation=True, max_length=LIMIT)["input_ids"]
     peak = max(gemm_gflops() for _ in range(3))
-    return {"gemm_gflops": peak, "share of the GEMM limit": round(model_flops(embedder.model, [len(i) for i in ids]) / seconds / peak / 1e9, 3)}
+    return {
+        "gemm_gflops": peak,
+        "share of the GEMM limit": round(model_flops(embedder.model, [len(i) for i in ids]) / seconds / peak / 1e9, 3),
+    }
 
 
 def compare(name, ways, texts, rounds, folder):
@@ -145,7 +150,9 @@ def compare(name, ways, texts, rounds, folder):
     vectors = {way.name: np.load(way.out) for way in ways}
     row = {"texts": name, "n": len(texts), "seconds": {k: [round(s, 3) for s in v] for k, v in seconds.items()}}
     for other in (k for k in seconds if k != OURS):
-        row[f"times faster than {other}"] = round(median(b / a for a, b in zip(seconds[OURS], seconds[other], strict=True)), 3)
+        row[f"times faster than {other}"] = round(
+            median(b / a for a, b in zip(seconds[OURS], seconds[other], strict=True)), 3
+        )
         row[f"largest difference from {other}"] = float(np.abs(vectors[OURS] - vectors[other]).max())
     return row
 
@@ -154,7 +161,11 @@ def interpreters(args):
     """The ways that were asked for, and what runs them."""
     found = {OURS: sys.executable, HALF: sys.executable, THEIRS: sys.executable, LOOP: sys.executable}
     found |= {"its ONNX backend": args.onnx} if args.onnx else {}
-    return found | ({"its OpenVINO backend": args.openvino, "its OpenVINO backend in float32": args.openvino} if args.openvino else {})
+    return found | (
+        {"its OpenVINO backend": args.openvino, "its OpenVINO backend in float32": args.openvino}
+        if args.openvino
+        else {}
+    )
 
 
 def speed(args, embedder, source):
@@ -166,8 +177,13 @@ def speed(args, embedder, source):
     with tempfile.TemporaryDirectory() as d:
         ways = [Way(name, python, source, args.threads, Path(d)) for name, python in interpreters(args).items()]
         for name, (file, n) in TEXTS.items():
-            texts = [clean_text(t) for t in pd.read_parquet(args.data / file)["text"].sample(round(n * args.share), random_state=0)]
-            chosen = [w for w in ways if w.name != LOOP or file.startswith("sst2")]  # the loop on long texts takes minutes and teaches nothing new
+            texts = [
+                clean_text(t)
+                for t in pd.read_parquet(args.data / file)["text"].sample(round(n * args.share), random_state=0)
+            ]
+            chosen = [
+                w for w in ways if w.name != LOOP or file.startswith("sst2")
+            ]  # the loop on long texts takes minutes and teaches nothing new
             row = compare(name, chosen, texts, args.rounds, Path(d))
             rows.append({**row, **share_of_limit(embedder, texts, min(row["seconds"][OURS]))})
             print(json.dumps(rows[-1], indent=1), flush=True)
@@ -186,7 +202,10 @@ def probe(data, train=3000, test=2000):
     from senticompare.data.cleaning import clean_text
     from senticompare.models.registry import find_model
 
-    parts = {p: pd.read_parquet(data / f"imdb/{p}.parquet").sample(n, random_state=1) for p, n in (("train", train), ("test", test))}
+    parts = {
+        p: pd.read_parquet(data / f"imdb/{p}.parquet").sample(n, random_state=1)
+        for p, n in (("train", train), ("test", test))
+    }
     texts = {p: [clean_text(t) for t in frame["text"]] for p, frame in parts.items()}
     found, vectors = {}, {}
     for precision in ("float32", "bfloat16"):
@@ -203,7 +222,9 @@ def probe(data, train=3000, test=2000):
 def memory(path, counts=(2000, 20000)):
     found = {}
     for n in counts:
-        done = subprocess.run([sys.executable, "-c", MEMORY, str(path), str(n)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(path), str(n)], capture_output=True, text=True, check=True
+        )
         found[str(n)] = float(done.stdout.split()[-1])
     print("peak memory in MB by number of texts:", found, flush=True)
     return found
@@ -211,7 +232,9 @@ def memory(path, counts=(2000, 20000)):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data"))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data")
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the texts that are embedded")
@@ -221,7 +244,9 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/embed.json")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])  # who counts the cores himself finds as many
+    os.sched_setaffinity(
+        0, sorted(os.sched_getaffinity(0))[: args.threads]
+    )  # who counts the cores himself finds as many
     import torch
 
     torch.set_num_threads(args.threads)

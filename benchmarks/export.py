@@ -23,11 +23,16 @@ def plain(folder):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
 
     def answer(texts):
         with torch.inference_mode():
-            return np.concatenate([model(**tokenizer([t], truncation=True, return_tensors="pt")).logits.numpy() for t in texts])
+            return np.concatenate(
+                [model(**tokenizer([t], truncation=True, return_tensors="pt")).logits.numpy() for t in texts]
+            )
 
     return answer
 
@@ -47,7 +52,11 @@ def ways(checkpoint, work, threads):
     forms = {"ONNX Runtime": "onnx", "ONNX Runtime int8": "int8"}
     loaded = {name: one_by_one(load_export(work / folder, threads)) for name, folder in forms.items()}
     sizes = {name: round((work / folder / "model.onnx").stat().st_size / 1e6, 1) for name, folder in forms.items()}
-    return {PLAIN: plain(work / "safetensors"), "senticompare, torch": one_by_one(load_classifier(checkpoint, "cpu")), **loaded}, sizes
+    return {
+        PLAIN: plain(work / "safetensors"),
+        "senticompare, torch": one_by_one(load_classifier(checkpoint, "cpu")),
+        **loaded,
+    }, sizes
 
 
 def measure(todo, texts, labels, rounds):
@@ -73,7 +82,11 @@ def measure(todo, texts, labels, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data") / "sst2")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data") / "sst2",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/export.json")
@@ -96,7 +109,10 @@ def main():
     for row in rows:
         row["onnx_mb"] = sizes.get(row["way"])
         print(row, flush=True)
-    about = {"checkpoint": json.loads((args.checkpoint / "senticompare.json").read_text())["spec"], "threads": args.threads}
+    about = {
+        "checkpoint": json.loads((args.checkpoint / "senticompare.json").read_text())["spec"],
+        "threads": args.threads,
+    }
     write_text(args.out, json.dumps({**provenance(), **about, "ways": rows}, indent=1))
 
 

@@ -25,8 +25,12 @@ def four_bit(model, skip):
 
     for name, layer in list(model.named_modules()):
         if type(layer) is torch.nn.Linear and name.split(".")[0] not in skip:
-            small = bnb.nn.Linear4bit(layer.in_features, layer.out_features, layer.bias is not None, torch.bfloat16, True, "nf4")
-            small.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4")
+            small = bnb.nn.Linear4bit(
+                layer.in_features, layer.out_features, layer.bias is not None, torch.bfloat16, True, "nf4"
+            )
+            small.weight = bnb.nn.Params4bit(
+                layer.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4"
+            )
             small.bias = layer.bias
             model.set_submodule(name, small)
     return model
@@ -88,9 +92,21 @@ def measure(args):
         seconds.append(time.perf_counter() - start)
     step = sorted(seconds[2:])[args.steps // 2]
     peak = torch.cuda.max_memory_allocated() / 1e6 if cuda else None
-    estimate = None if args.tiny else training_memory(args.models, args.methods, args.batch_size, args.length, cuda)["total"]
-    found = {"model": args.models, "method": args.methods, **count_parameters(model), "step_ms_p50": round(step * 1e3, 2)}
-    found |= {"tokens_s": round(args.batch_size * args.length / step), "peak_device_mb": peak, "estimate_mb": estimate, "averaged_tensors": len(average)}
+    estimate = (
+        None if args.tiny else training_memory(args.models, args.methods, args.batch_size, args.length, cuda)["total"]
+    )
+    found = {
+        "model": args.models,
+        "method": args.methods,
+        **count_parameters(model),
+        "step_ms_p50": round(step * 1e3, 2),
+    }
+    found |= {
+        "tokens_s": round(args.batch_size * args.length / step),
+        "peak_device_mb": peak,
+        "estimate_mb": estimate,
+        "averaged_tensors": len(average),
+    }
     found["estimate_error_percent"] = round(100 * (estimate / peak - 1), 1) if peak and estimate else None
     print("RESULT", json.dumps(found))
 
@@ -118,15 +134,35 @@ def main():
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: no CUDA device here; run this where there is one (--tiny --device cpu only checks the script)")
     rows = []
-    same = ["--batch-size", str(args.batch_size), "--length", str(args.length), "--steps", str(args.steps), "--device", args.device, *(["--tiny"] * args.tiny)]
+    same = [
+        "--batch-size",
+        str(args.batch_size),
+        "--length",
+        str(args.length),
+        "--steps",
+        str(args.steps),
+        "--device",
+        args.device,
+        *(["--tiny"] * args.tiny),
+    ]
     for alias in args.models.split(",") if args.models else ARCHITECTURES:
         for method in args.methods.split(","):
             command = [sys.executable, __file__, "--one", "--models", alias, "--methods", method, *same]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            rows.append(json.loads(done.stdout.split("RESULT", 1)[1]) if done.returncode == 0 else {"model": alias, "method": method, "error": last[:300]})
+            rows.append(
+                json.loads(done.stdout.split("RESULT", 1)[1])
+                if done.returncode == 0
+                else {"model": alias, "method": method, "error": last[:300]}
+            )
             print(rows[-1], flush=True)
-    write_text(args.out, json.dumps({**provenance(), "batch_size": args.batch_size, "length": args.length, "tiny": args.tiny, "runs": rows}, indent=1))
+    write_text(
+        args.out,
+        json.dumps(
+            {**provenance(), "batch_size": args.batch_size, "length": args.length, "tiny": args.tiny, "runs": rows},
+            indent=1,
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ def overhead(notebook):
     """Seconds of the whole notebook, and of what is not the model's work."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     total = content["metadata"]["papermill"]["duration"]
-    spent = sum(c["metadata"].get("papermill", {}).get("duration") or 0 for c in content["cells"] if any(w in "".join(c["source"]) for w in WORK))
+    spent = sum(
+        c["metadata"].get("papermill", {}).get("duration") or 0
+        for c in content["cells"]
+        if any(w in "".join(c["source"]) for w in WORK)
+    )
     return total, total - spent
 
 
@@ -31,12 +35,18 @@ def main():
     from senticompare.base.files import write_text
 
     runs = {p.stem: overhead(p) for p in sorted(args.reports.glob("*--*.ipynb"))}
-    rows = [{"run": name, "total_s": round(total, 2), "overhead_s": round(rest, 2)} for name, (total, rest) in runs.items()]
+    rows = [
+        {"run": name, "total_s": round(total, 2), "overhead_s": round(rest, 2)} for name, (total, rest) in runs.items()
+    ]
     for row in rows:
         print(row)
     whole = sum(r["total_s"] for r in rows)
     share = sum(r["overhead_s"] for r in rows) / whole
-    summary = {"largest_overhead_s": max(r["overhead_s"] for r in rows), "median_overhead_s": median(r["overhead_s"] for r in rows), "share": round(share, 3)}
+    summary = {
+        "largest_overhead_s": max(r["overhead_s"] for r in rows),
+        "median_overhead_s": median(r["overhead_s"] for r in rows),
+        "share": round(share, 3),
+    }
     print(summary)
     hardware = json.loads(next(args.reports.glob("*--*.json")).read_text(encoding="utf-8"))["provenance"]
     about = {k: hardware[k] for k in ("created_at", "code_version", "hardware", "packages")}

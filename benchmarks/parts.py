@@ -36,7 +36,13 @@ def rows_of(part, seconds, more=None):
     found = []
     for way, spent in seconds.items():
         slower = median(b / a for a, b in zip(seconds[OURS], spent, strict=True))
-        row = {"part": part, "way": way, "seconds": round(median(spent), 3), "times ours": round(slower, 2), **(more or {}).get(way, {})}
+        row = {
+            "part": part,
+            "way": way,
+            "seconds": round(median(spent), 3),
+            "times ours": round(slower, 2),
+            **(more or {}).get(way, {}),
+        }
         found.append(row)
         print(row, flush=True)
     return found
@@ -48,8 +54,12 @@ def tokenisation(tokenizer, texts, rounds, limit=256):
     def padded():
         found = []
         for start in range(0, len(texts), 32):
-            batch = tokenizer(texts[start : start + 32], padding=True, truncation=True, max_length=limit, return_tensors="pt")
-            found += [ids[mask.bool()].tolist() for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
+            batch = tokenizer(
+                texts[start : start + 32], padding=True, truncation=True, max_length=limit, return_tensors="pt"
+            )
+            found += [
+                ids[mask.bool()].tolist() for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+            ]
         return found
 
     ways = {
@@ -67,7 +77,10 @@ def second_head(embedder, texts, rounds):
 
     with tempfile.TemporaryDirectory() as folder:
         embed_texts(embedder, texts, Path(folder))
-        ways = {OURS: lambda: embed_texts(embedder, texts, Path(folder)), "embedded again": lambda: embed_texts(embedder, texts)}
+        ways = {
+            OURS: lambda: embed_texts(embedder, texts, Path(folder)),
+            "embedded again": lambda: embed_texts(embedder, texts),
+        }
         seconds, _ = in_turns(ways, rounds)
     return rows_of(f"vectors of {len(texts):,} phrases for a second head", seconds)
 
@@ -79,7 +92,14 @@ def trees(parts, rounds):
     from senticompare.classify.boosted_trees import XGBoostHead, threads
 
     (x, y), (x_val, y_val), (x_test, y_test) = parts
-    usual = {"objective": "multi:softprob", "num_class": 2, "eval_metric": "mlogloss", "max_depth": 6, "eta": 0.1, "seed": 0}
+    usual = {
+        "objective": "multi:softprob",
+        "num_class": 2,
+        "eval_metric": "mlogloss",
+        "max_depth": 6,
+        "eta": 0.1,
+        "seed": 0,
+    }
 
     def grow(method, nthread):
         booster = xgb.train(
@@ -91,7 +111,13 @@ def trees(parts, rounds):
 
     def of_scikit_learn():
         model = HistGradientBoostingClassifier(
-            max_depth=6, max_leaf_nodes=None, learning_rate=0.1, max_iter=400, early_stopping=True, n_iter_no_change=20, random_state=0
+            max_depth=6,
+            max_leaf_nodes=None,
+            learning_rate=0.1,
+            max_iter=400,
+            early_stopping=True,
+            n_iter_no_change=20,
+            random_state=0,
         )
         return model.fit(x, y, X_val=x_val, y_val=y_val).predict
 
@@ -112,7 +138,9 @@ def trees(parts, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data"))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data")
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/parts.json")
@@ -131,12 +159,19 @@ def main():
 
     quiet()
     embedder = load_embedder(find_model("all-MiniLM-L6-v2"), 256, "cpu")
-    reviews = [clean_text(t) for t in pd.read_parquet(args.data / "imdb/test.parquet")["text"].sample(REVIEWS, random_state=0)]
+    reviews = [
+        clean_text(t) for t in pd.read_parquet(args.data / "imdb/test.parquet")["text"].sample(REVIEWS, random_state=0)
+    ]
     phrases = pd.read_parquet(args.data / "sst2/train.parquet").sample(sum(PHRASES), random_state=0)
     test = pd.read_parquet(args.data / "sst2/validation.parquet")
     about = provenance()
-    rows = tokenisation(embedder.tokenizer, reviews, args.rounds) + second_head(embedder, test["text"].tolist(), args.rounds)
-    parts = [(embed_texts(embedder, f["text"].tolist()), f["label"].to_numpy()) for f in (phrases[: PHRASES[0]], phrases[PHRASES[0] :], test)]
+    rows = tokenisation(embedder.tokenizer, reviews, args.rounds) + second_head(
+        embedder, test["text"].tolist(), args.rounds
+    )
+    parts = [
+        (embed_texts(embedder, f["text"].tolist()), f["label"].to_numpy())
+        for f in (phrases[: PHRASES[0]], phrases[PHRASES[0] :], test)
+    ]
     rows += trees(parts, 1)  # half a minute each
     write_text(args.out, json.dumps({**about, "threads": args.threads, "ways": rows}, indent=1))
 

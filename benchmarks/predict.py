@@ -45,14 +45,18 @@ def ways(checkpoint, work, max_length):
         "senticompare --fast": lambda texts: [ours.classes[i] for i in quick.predict_proba(texts).argmax(1)],
         "senticompare": lambda texts: [ours.classes[i] for i in ours.predict_proba(texts).argmax(1)],
         PIPELINE: lambda texts: [a["label"] for a in classify(texts, **options)],
-        "transformers.pipeline, batches of 32": lambda texts: [a["label"] for a in classify(texts, batch_size=32, **options)],
+        "transformers.pipeline, batches of 32": lambda texts: [
+            a["label"] for a in classify(texts, batch_size=32, **options)
+        ],
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data"))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data")
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--texts", type=int, default=2000)
@@ -80,13 +84,25 @@ def main():
     rows = []
     for way, spent in seconds.items():
         same = sum(a == b for a, b in zip(labels[way], labels["senticompare"], strict=True)) / len(texts)
-        faster = {f"{ours} is times faster": median(b / a for a, b in zip(seconds[ours], spent, strict=True)) for ours in OURS}
-        row = {"way": way, "texts_s": round(len(texts) / median(spent), 1), "same labels": same, "seconds": [round(s, 3) for s in spent]}
+        faster = {
+            f"{ours} is times faster": median(b / a for a, b in zip(seconds[ours], spent, strict=True)) for ours in OURS
+        }
+        row = {
+            "way": way,
+            "texts_s": round(len(texts) / median(spent), 1),
+            "same labels": same,
+            "seconds": [round(s, 3) for s in spent],
+        }
         row |= {k: round(v, 2) for k, v in faster.items()}
         rows.append(row)
     for row in rows:
         print(row, flush=True)
-    write_text(args.out, json.dumps({**provenance(), "texts": len(texts), "max_length": limit, "threads": args.threads, "ways": rows}, indent=1))
+    write_text(
+        args.out,
+        json.dumps(
+            {**provenance(), "texts": len(texts), "max_length": limit, "threads": args.threads, "ways": rows}, indent=1
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long the summary of many runs takes: results made up from the published quickstart's, each with some answers changed.
 
-    python benchmarks/summary.py [--runs 1000] [--out benchmarks/results/summary.json]
+python benchmarks/summary.py [--runs 1000] [--out benchmarks/results/summary.json]
 """
 
 import argparse
@@ -20,7 +20,11 @@ def quality_of(labels, answers):
 
     hits = int((labels == answers).sum())
     figures = {"accuracy": hits / len(labels), "accuracy_ci95": list(wilson(hits, len(labels)))}
-    return {**figures, "f1_macro": float(f1_score(labels, answers, average="macro")), "mcc": float(matthews_corrcoef(labels, answers))}
+    return {
+        **figures,
+        "f1_macro": float(f1_score(labels, answers, average="macro")),
+        "mcc": float(matthews_corrcoef(labels, answers)),
+    }
 
 
 def make_up(folder, runs):
@@ -39,7 +43,12 @@ def make_up(folder, runs):
         changed = chance.random(len(frame)) < 0.1
         frame.loc[changed, "prediction"] = chance.integers(0, 3, int(changed.sum()))
         figures = quality_of(frame["label"].to_numpy(), frame["prediction"].to_numpy())
-        made = {**base, "run_id": run_id, "spec": {**base["spec"], "seed": i}, "quality": {**base["quality"], **figures}}
+        made = {
+            **base,
+            "run_id": run_id,
+            "spec": {**base["spec"], "seed": i},
+            "quality": {**base["quality"], **figures},
+        }
         (folder / f"{run_id}.json").write_text(json.dumps(made))
         frame.to_parquet(folder / f"{run_id}.predictions.parquet", index=False)
 

@@ -29,13 +29,26 @@ def accuracy(model, tokenizer, frame):
     with torch.inference_mode():
         for start in range(0, len(frame), 64):
             part = frame.iloc[start : start + 64]
-            batch = tokenizer(list(part["text"]), padding=True, truncation=True, max_length=LENGTH, return_tensors="pt", return_token_type_ids=False)
+            batch = tokenizer(
+                list(part["text"]),
+                padding=True,
+                truncation=True,
+                max_length=LENGTH,
+                return_tensors="pt",
+                return_token_type_ids=False,
+            )
             hits += int((model(**batch).logits.argmax(-1).numpy() == part["label"].to_numpy()).sum())
     return hits / len(frame)
 
 
 def plain(splits, folder, pad_to_limit):
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
 
     from senticompare.models.registry import find_model, model_source
 
@@ -44,7 +57,8 @@ def plain(splits, folder, pad_to_limit):
     padding = {"padding": "max_length"} if pad_to_limit else {}
     ids = tokenizer(list(splits.train["text"]), truncation=True, max_length=LENGTH, **padding)
     rows = [
-        {"input_ids": i, "attention_mask": m, "labels": int(y)} for i, m, y in zip(ids["input_ids"], ids["attention_mask"], splits.train["label"], strict=True)
+        {"input_ids": i, "attention_mask": m, "labels": int(y)}
+        for i, m, y in zip(ids["input_ids"], ids["attention_mask"], splits.train["label"], strict=True)
     ]
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=RATE, weight_decay=0.01, warmup_steps=0.06,
@@ -64,8 +78,14 @@ def ours(spec, splits, folder):
     from senticompare.models.loading import load_tokenizer
     from senticompare.models.registry import find_model
 
-    record = fine_tune(spec, splits, folder / "model")  # its time includes one evaluation and saving, which the plain ways do not do
-    return record["train_time_s"], load_tuned(spec, folder / "model", splits.classes), load_tokenizer(find_model(spec.model))
+    record = fine_tune(
+        spec, splits, folder / "model"
+    )  # its time includes one evaluation and saving, which the plain ways do not do
+    return (
+        record["train_time_s"],
+        load_tuned(spec, folder / "model", splits.classes),
+        load_tokenizer(find_model(spec.model)),
+    )
 
 
 def one(way, data, rows):
@@ -86,14 +106,23 @@ def one(way, data, rows):
     print(
         "RESULT",
         json.dumps(
-            {"way": way, "seconds": round(seconds, 2), "samples_s": round(rows / seconds, 2), "accuracy": round(accuracy(model, tokenizer, splits.test), 4)}
+            {
+                "way": way,
+                "seconds": round(seconds, 2),
+                "samples_s": round(rows / seconds, 2),
+                "accuracy": round(accuracy(model, tokenizer, splits.test), 4),
+            }
         ),
     )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data") / "sst2")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("SENTICOMPARE_TEST_DATA") or ROOT.parent / "shared/data") / "sst2",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", type=int, default=4800)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/train.json")

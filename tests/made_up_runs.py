@@ -40,7 +40,10 @@ def made_up(
         "sizes": {"train": train + round(copies * train), "validation": validation, "test": len(y)}, "classes": list(classes),
         "balance": {"train": shares}, "fingerprint": fingerprint or f"rows-{train}-{validation}-{copies}-{spec.get('seed', 1) if copies else 0}",
     }  # fmt: skip
-    run["provenance"] = {"inputs": {"data": "files", "model": str(spec.get("model", "all-MiniLM-L6-v2"))}, "hardware": {"cpu": "a CPU", "threads": 2}}
+    run["provenance"] = {
+        "inputs": {"data": "files", "model": str(spec.get("model", "all-MiniLM-L6-v2"))},
+        "hardware": {"cpu": "a CPU", "threads": 2},
+    }
     run["training"] = {"best_val_f1_macro": val_f1, "train_time_s": 1.0}
     run["speed"] = {"latency_p50_ms": ms, "latency_p95_ms": 2 * ms}
     run |= changes

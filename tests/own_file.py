@@ -25,7 +25,9 @@ def own_rows():
     rows += [[900 + k, "<br>" if k % 2 else "", "Positive ", ""] for k in range(12)]
     rows += [[920 + k, f"a text without a label, number {k}", "", ""] for k in range(6)]
     rows += [[1000 + k, *rows[100 + k][1:]] for k in range(60)]
-    rows += [[1100 + k, rows[200 + k][1], "NEGATIVE" if rows[200 + k][2] != "NEGATIVE" else "neutral", ""] for k in range(8)]
+    rows += [
+        [1100 + k, rows[200 + k][1], "NEGATIVE" if rows[200 + k][2] != "NEGATIVE" else "neutral", ""] for k in range(8)
+    ]
     return rows
 
 

@@ -22,7 +22,11 @@ NEEDED = [
 def installed(tmp_path_factory):
     """The built wheel, unpacked into a folder of its own (its dependencies are those of this environment)."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
     wheel = next(folder.glob("*.whl"))
     with zipfile.ZipFile(wheel) as z:
         z.extractall(folder / "site")
@@ -39,7 +43,13 @@ def test_wheel_runs_in_an_empty_folder(installed, tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1]); import senticompare; assert sys.argv[1] in senticompare.__file__;"
         "from senticompare.cli.main import run_command; sys.exit(run_command(['benchmark', '--suite', 'quickstart', '--dry-run']))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code, str(installed / "site")], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(installed / "site")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and done.stdout.count("new") == 8, done.stderr
     assert not list(tmp_path.glob("reports"))
 

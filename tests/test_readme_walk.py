@@ -28,7 +28,11 @@ KINDS = {
     "qlora": ("tiny:roberta-base", "qlora", None, TUNED),
     "hybrid": ("tiny:roberta-base", "lora", "xgboost", TUNED),
 }
-WAYS = {"safetensors": ["--to", "safetensors"], "onnx": ["--to", "onnx"], "int8": ["--to", "onnx", "--quantize", "int8"]}
+WAYS = {
+    "safetensors": ["--to", "safetensors"],
+    "onnx": ["--to", "onnx"],
+    "int8": ["--to", "onnx", "--quantize", "int8"],
+}
 BASELINES = ("majority", "tfidf-linear", "tfidf-xgboost")
 
 
@@ -49,7 +53,20 @@ def trained(tmp_path_factory):
         folder = place / kind
         if not folder.exists():
             chosen = ["--head", head] if head else []
-            command = ["train", "--model", model, "--dataset", "reviews", "--method", method, *chosen, *SMALL, *more, "--output-dir", str(folder)]
+            command = [
+                "train",
+                "--model",
+                model,
+                "--dataset",
+                "reviews",
+                "--method",
+                method,
+                *chosen,
+                *SMALL,
+                *more,
+                "--output-dir",
+                str(folder),
+            ]
             assert run_command(command) == 0
         return folder
 
@@ -84,11 +101,19 @@ def test_what_train_wrote_is_exported_and_answers_alike(kind, way, trained, tmp_
     if kind in BASELINES and way != "safetensors":
         assert run_command(command) == 2
         told = capsys.readouterr().err.strip().splitlines()
-        assert len([line for line in told if line.startswith("error:")]) == 1 and "safetensors" in told[-1] and not out.exists()
+        assert (
+            len([line for line in told if line.startswith("error:")]) == 1
+            and "safetensors" in told[-1]
+            and not out.exists()
+        )
         return
     assert run_command(command) == 0
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "Not measured: this checkpoint carries no result" not in card and str(folder) not in card and str(Path.home()) not in card
+    assert (
+        "Not measured: this checkpoint carries no result" not in card
+        and str(folder) not in card
+        and str(Path.home()) not in card
+    )
     ours, theirs = (said(capsys, "predict", "--checkpoint", place, *TEXTS) for place in (folder, out))
     tolerance = 0.2 if way == "int8" else 2e-4
     assert np.abs(probabilities(ours) - probabilities(theirs)).max() <= tolerance
@@ -102,9 +127,28 @@ def test_an_export_may_follow_a_benchmark_and_a_second_training(tmp_path, capsys
     for _ in range(2):  # the second replaces the first one's checkpoint
         assert run_command(["train", "--model", "tfidf", "--method", "baseline", *base, "--output-dir", "ck"]) == 0
     assert run_command(["export", "--checkpoint", "ck", "--to", "safetensors", "--output", "out"]) == 0
-    assert run_command(["benchmark", "--models", "tfidf", "--methods", "baseline", "--heads", "linear", *base, "--reports", "reports"]) == 0
+    assert (
+        run_command(
+            [
+                "benchmark",
+                "--models",
+                "tfidf",
+                "--methods",
+                "baseline",
+                "--heads",
+                "linear",
+                *base,
+                "--reports",
+                "reports",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
-    assert run_command(["recommend", "--reports", "reports/reviews", "--json"]) in (0, 1)  # 30 texts may separate nothing from the majority class
+    assert run_command(["recommend", "--reports", "reports/reviews", "--json"]) in (
+        0,
+        1,
+    )  # 30 texts may separate nothing from the majority class
     recommended = json.loads(capsys.readouterr().out)
     run = recommended["run_id"] or recommended["best_so_far"]
     checkpoint = next((home() / "checkpoints").glob(f"{run}-*"))
@@ -119,7 +163,13 @@ def snippet_of(out: Path) -> str:
     return re.search(r"```python\n(.*?)```", card, re.S).group(1).replace("path/to/this/folder", str(out))
 
 
-ELSEWHERE = [("frozen-linear", "onnx"), ("hybrid", "onnx"), ("lora", "int8"), ("qlora", "safetensors"), ("tfidf-linear", "safetensors")]
+ELSEWHERE = [
+    ("frozen-linear", "onnx"),
+    ("hybrid", "onnx"),
+    ("lora", "int8"),
+    ("qlora", "safetensors"),
+    ("tfidf-linear", "safetensors"),
+]
 
 
 @pytest.mark.parametrize("kind, way", ELSEWHERE)
@@ -137,7 +187,11 @@ def test_every_command_of_the_readme_is_one_that_exists():
     from senticompare.cli.app import app
 
     known = typer.main.get_command(app).commands
-    lines = re.findall(r"^    (?:accelerate launch -m )?senticompare (.+?)(?:\s{2,}#.*)?$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    lines = re.findall(
+        r"^    (?:accelerate launch -m )?senticompare (.+?)(?:\s{2,}#.*)?$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.M,
+    )
     assert len(lines) > 8
     for line in lines:
         name, *words = line.replace("\\", " ").split()
