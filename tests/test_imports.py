@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "senticompare"
 ORDER = (
-    "base spec statistics data models finetune classify measure results compare report deploy dashboard run cli".split()
+    "base spec statistics data models finetune classify measure results comparison report deploy dashboard run cli".split()
 )
 
 

@@ -10,7 +10,6 @@ import logging
 import os
 import warnings
 
-import torch
 
 from .errors import InputError, nearest
 
@@ -79,7 +78,8 @@ def quiet() -> None:
 # %% ../../nbs/base/30_runtime.ipynb #4d8a02e6
 def multiplies_bfloat16(device: str) -> bool:
     "Whether a device (cpu, cuda, mps) multiplies bfloat16 itself, rather than by way of float32."
-    on_cpu = getattr(
-        torch.cpu, "_is_avx512_bf16_supported", lambda: False
-    )  # no public name yet; false where torch does not know
+    import torch
+
+    # torch has no public name for this yet; no where it does not know
+    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return bool(torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and on_cpu())

@@ -62,7 +62,7 @@ def _figures(r: dict[str, Any], metric: str) -> dict[str, Any]:
 # %% ../../nbs/cli/14_printing.ipynb #72a00001
 def ranking_rows(board: Sequence[dict[str, Any]], metric: str | None = None) -> list[dict[str, Any]]:
     "The leaderboard in the few columns that fit a terminal; `metric` is that of the board where none is given."
-    from senticompare.compare.labels import milliseconds_text, run_label
+    from senticompare.comparison.labels import milliseconds_text, run_label
 
     chosen = metric or next((r["metric"] for r in board if r["rank"]), "accuracy")
     tests, protocols = ({r[k] for r in board if r["rank"]} for k in ("test_set", "protocol"))
@@ -88,8 +88,8 @@ def ranking_rows(board: Sequence[dict[str, Any]], metric: str | None = None) -> 
 # %% ../../nbs/cli/14_printing.ipynb #72a00002
 def ranking_notes(board: Sequence[dict[str, Any]]) -> list[str]:
     "What a reader of the ranking must know: why it is by this metric, which groups stand apart, what tie groups and plausible ranks are."
-    from senticompare.compare.budgets import why_apart, why_metric
-    from senticompare.compare.labels import unsteady
+    from senticompare.comparison.budgets import why_apart, why_metric
+    from senticompare.comparison.labels import unsteady
 
     said = [why_metric(board), *why_apart(board)]
     if any(r["tie_group"] for r in board):

@@ -30,8 +30,8 @@ def compare(
     weights: Annotated[str | None, typer.Option(help="Rank by a composite score, for example accuracy=0.6,latency=0.4.")] = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     "Ranking with tie groups and intervals."
-    from senticompare.compare.composite_score import WEIGHTS, read_weights
-    from senticompare.compare.leaderboard_files import load_leaderboard
+    from senticompare.comparison.composite_score import WEIGHTS, read_weights
+    from senticompare.comparison.leaderboard_files import load_leaderboard
     from senticompare.measure.quality import METRIC_NAMES
 
     chosen = read_weights(weights) if weights is not None else None
@@ -100,7 +100,7 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     "The model to ship under limits, and why the others are not; exit status 1 where nothing is worth shipping."
-    from senticompare.compare.recommend import recommend as choose
+    from senticompare.comparison.recommend import recommend as choose
     from senticompare.results.files import read_results
     from senticompare.results.predictions import read_predictions
     from senticompare.results.prices import with_prices
@@ -172,7 +172,7 @@ FORMATS = ("json", "csv", "md", "html", "paper", "all")
 
 def _write_images(reports: Path, board: Sequence[dict[str, Any]], suffix: str) -> Iterator[Path]:
     "Write the charts of every test set and protocol of a board as pictures."
-    from senticompare.compare.leaderboard import group_rows
+    from senticompare.comparison.leaderboard import group_rows
     from senticompare.report import comparison_charts, images
 
     for number, rows in enumerate(group_rows(board), 1):
@@ -205,7 +205,7 @@ def report(
 # %% ../../nbs/cli/60_reports.ipynb #4872fa52
 def _check_metric(metric: str | None) -> None:
     "InputError for a metric that nothing can be ranked by."
-    from senticompare.compare.ties import METRICS
+    from senticompare.comparison.ties import METRICS
 
     if metric is not None and metric not in METRICS:
         raise InputError(f"option --metric: unknown metric {metric!r}{nearest(metric, METRICS)}")
@@ -213,7 +213,7 @@ def _check_metric(metric: str | None) -> None:
 
 def _written_reports(reports: Path, format: str, images: str | None, metric: str | None) -> Iterator[str]:
     "Write the reports of a folder; yields what was written."
-    from senticompare.compare.leaderboard_files import write_markdown
+    from senticompare.comparison.leaderboard_files import write_markdown
     from senticompare.report.pages import run_pages
     from senticompare.report.paper import write_paper
     from senticompare.run.summary import summarize, summary_words

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..base.errors import InputError
-from ..compare.ties import aligned
+from ..comparison.ties import aligned
 from .ranking import Markup, cell, table_html
 from .suite import Suite
 from ..spec.run_spec import make_spec

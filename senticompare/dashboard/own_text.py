@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..compare.labels import run_label
+from ..comparison.labels import run_label
 from .ranking import Markup, cell, table_html
 from .suite import Row, Suite
 

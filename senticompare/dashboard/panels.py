@@ -31,8 +31,8 @@ from typing import Any
 import ipywidgets as w
 
 from ..base.files import bundled
-from ..compare.composite_score import WEIGHTS
-from ..compare.labels import run_label
+from ..comparison.composite_score import WEIGHTS
+from ..comparison.labels import run_label
 from senticompare.dashboard.examples import (
     KINDS,
     PAGE,

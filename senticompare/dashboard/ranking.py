@@ -28,9 +28,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base.text import visible
-from ..compare.columns import COLUMNS, heading
-from ..compare.composite_score import SCALES
-from ..compare.labels import run_label, unsteady
+from ..comparison.columns import COLUMNS, heading
+from ..comparison.composite_score import SCALES
+from ..comparison.labels import run_label, unsteady
 from .suite import Row
 from ..data.classes import SKEWED
 from ..measure.quality import METRIC_NAMES

@@ -28,8 +28,8 @@ import pandas as pd
 
 from ..base.errors import InputError
 from ..base.text import visible
-from ..compare.composite_score import composite_score
-from ..compare.leaderboard import group_rows, leaderboard, leaderboard_row
+from ..comparison.composite_score import composite_score
+from ..comparison.leaderboard import group_rows, leaderboard, leaderboard_row
 from ..results.files import read_results
 from ..results.predictions import read_predictions
 from ..results.prices import with_prices

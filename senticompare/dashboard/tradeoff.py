@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..compare.labels import chart_label, run_label
-from ..compare.pareto import LESS_IS_BETTER, pareto_front
+from ..comparison.labels import chart_label, run_label
+from ..comparison.pareto import LESS_IS_BETTER, pareto_front
 from .ranking import QUALITY, cell
 from .suite import Row
 from ..report.comparison_charts import group_colour

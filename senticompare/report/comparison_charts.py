@@ -19,10 +19,10 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from ..compare.columns import heading, title_text
-from ..compare.composite_score import SCALES, scaled
-from ..compare.labels import chart_label, run_label
-from ..compare.pareto import pareto_front
+from ..comparison.columns import heading, title_text
+from ..comparison.composite_score import SCALES, scaled
+from ..comparison.labels import chart_label, run_label
+from ..comparison.pareto import pareto_front
 from .figures import COLOURS, at_most, error_bars, log_axis, on_phone, style, two_lines
 from .run_charts import ROW, named_cells
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from ..base.files import write_text
 from ..base.text import markdown_text, slug
-from ..compare.budgets import why_apart
-from ..compare.columns import figure_text, heading
-from ..compare.labels import run_label, unsteady
-from ..compare.leaderboard import group_rows, leaderboard, machine_text
+from ..comparison.budgets import why_apart
+from ..comparison.columns import figure_text, heading
+from ..comparison.labels import run_label, unsteady
+from ..comparison.leaderboard import group_rows, leaderboard, machine_text
 from .sections import answer_text, board_name, not_measured, recommended
 from ..results.files import read_results
 from ..results.predictions import read_predictions

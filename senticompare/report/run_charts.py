@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..compare.labels import chart_label, milliseconds_text
+from ..comparison.labels import chart_label, milliseconds_text
 from .figures import COLOURS, at_most, error_bars, figure_bundle, on_phone, style, two_lines
 
 

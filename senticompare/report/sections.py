@@ -40,13 +40,13 @@ import numpy as np
 import pandas as pd
 
 from ..base.text import markdown_text
-from ..compare.answer import answer
-from ..compare.budgets import by_budget, corrected
-from ..compare.choice import choose
-from ..compare.columns import figure_text, heading
-from ..compare.labels import label_among
-from ..compare.leaderboard import leaderboard
-from ..compare.several_datasets import OverDatasets
+from ..comparison.answer import answer
+from ..comparison.budgets import by_budget, corrected
+from ..comparison.choice import choose
+from ..comparison.columns import figure_text, heading
+from ..comparison.labels import label_among
+from ..comparison.leaderboard import leaderboard
+from ..comparison.several_datasets import OverDatasets
 from .figures import holds_something
 from .tables import FACTS, Link, cell_text
 from ..results.files import files_of

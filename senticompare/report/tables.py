@@ -25,8 +25,8 @@ from urllib.parse import quote
 import pandas as pd
 
 from ..base.text import visible
-from ..compare.columns import figure_text, heading
-from ..compare.labels import number_text
+from ..comparison.columns import figure_text, heading
+from ..comparison.labels import number_text
 
 
 # %% ../../nbs/report/10_tables.ipynb #570d078b

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from nbconvert import HTMLExporter
 
-from senticompare.compare.labels import run_label
+from senticompare.comparison.labels import run_label
 from senticompare.dashboard.examples import pair_counts
 from senticompare.dashboard.ranking import weights_of
 from senticompare.dashboard.suite import by_weights, load_suite

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from senticompare.base.files import bundled
 from senticompare.cli.main import run_command
-from senticompare.compare.leaderboard_files import load_leaderboard
+from senticompare.comparison.leaderboard_files import load_leaderboard
 from senticompare.dashboard.examples import browse, differences, pair_counts, pair_html, shortened
 from senticompare.dashboard.ranking import Markup, figures_of, ranking_html, table_html, weighted_html, weights_of
 from senticompare.dashboard.suite import Suite, boards, load_suite, runs_of, suite_title

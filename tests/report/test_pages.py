@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from senticompare.base.errors import InputError
 from senticompare.base.files import bundled
 from senticompare.cli.main import run_command
-from senticompare.compare.leaderboard import leaderboard
+from senticompare.comparison.leaderboard import leaderboard
 from senticompare.report.comparison_charts import quality_chart, tradeoff_chart
 from senticompare.report.figures import NO_PLOTLY
 from senticompare.report.pages import write_run_pages

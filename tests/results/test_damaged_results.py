@@ -12,9 +12,9 @@ from senticompare.base.errors import InputError
 from senticompare.base.files import bundled
 from senticompare.cli.main import run_command
 from senticompare.cli.printing import ranking_rows
-from senticompare.compare.answer import answer
-from senticompare.compare.leaderboard import leaderboard
-from senticompare.compare.recommend import recommend
+from senticompare.comparison.answer import answer
+from senticompare.comparison.leaderboard import leaderboard
+from senticompare.comparison.recommend import recommend
 from senticompare.report.paper import paper
 from senticompare.results.files import read_results
 from senticompare.results.predictions import read_predictions

@@ -10,10 +10,10 @@ import pytest
 
 from senticompare.base.errors import InputError
 from senticompare.base.files import bundled
-from senticompare.compare.leaderboard import leaderboard
-from senticompare.compare.published_claims import claim_rows
-from senticompare.compare.recommend import recommend
-from senticompare.compare.ties import paired
+from senticompare.comparison.leaderboard import leaderboard
+from senticompare.comparison.published_claims import claim_rows
+from senticompare.comparison.recommend import recommend
+from senticompare.comparison.ties import paired
 from senticompare.data.splits import load_splits
 from senticompare.results.files import read_result, read_results
 from senticompare.results.predictions import read_predictions

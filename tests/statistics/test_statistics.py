@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 from statsmodels.stats import contingency_tables, multitest, proportion
 
-from senticompare.compare.composite_score import SCALES, composite_score
+from senticompare.comparison.composite_score import SCALES, composite_score
 from senticompare.statistics import bootstrap, exchange_test, paired_tests, several_datasets
 from senticompare.statistics.intervals import wilson
 
