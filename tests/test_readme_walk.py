@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from senticompare.base.files import home
+from senticompare.base.workspace import workspace
 from senticompare.cli.main import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,7 +151,7 @@ def test_an_export_may_follow_a_benchmark_and_a_second_training(tmp_path, capsys
     )  # 30 texts may separate nothing from the majority class
     recommended = json.loads(capsys.readouterr().out)
     run = recommended["run_id"] or recommended["best_so_far"]
-    checkpoint = next((home() / "checkpoints").glob(f"{run}-*"))
+    checkpoint = next(workspace().checkpoints.glob(f"{run}-*"))
     assert recommended["checkpoint"] in (None, str(checkpoint))
     assert run_command(["export", "--checkpoint", str(checkpoint), "--to", "safetensors", "--output", "out2"]) == 0
     assert said(capsys, "predict", "--checkpoint", "out2", *TEXTS)

@@ -34,8 +34,9 @@ import numpy as np
 from ..base.atomic_folders import put_in_place, settle, sweep, working_folder
 from ..base.descriptions import DESCRIPTION, check_files, describe, description, other_files
 from ..base.errors import InputError
-from ..base.files import bundled, home, user_path
+from ..base.files import bundled, user_path
 from ..base.runtime import pick_device
+from ..base.workspace import workspace
 from .classifier import Classifier, _ready, tuned_embedder
 from .embeddings import load_embedder
 from .heads import HEADS
@@ -80,7 +81,7 @@ def why_not_at(folder: str | Path) -> str:
         return "is a mount point"
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return ""
-    own = home() / "checkpoints" in folder.resolve().parents  # where a run of an earlier version may have been cut off
+    own = workspace().checkpoints in folder.resolve().parents  # where a run of an earlier version may have been cut off
     if not folder.is_dir() or not ((folder / CHECKPOINT).is_file() or own):
         return "is there already and is no checkpoint"
     if others := other_files(folder, lambda name: OWN.fullmatch(name) is not None):

@@ -26,8 +26,9 @@ import numpy as np
 
 from ..base.checksums import digest
 from ..base.descriptions import DESCRIPTION
-from ..base.files import file_hash, home
+from ..base.files import file_hash
 from ..base.runtime import pick_device
+from ..base.workspace import workspace
 from .batching import BATCH_TOKENS, run_windows
 from .embeddings import Embedder, embed_texts, load_embedder, make_embedder
 from .heads import HEADS, softmax
@@ -102,12 +103,12 @@ class Classifier:
 # %% ../../nbs/classify/30_classifier.ipynb #78dc42a4
 def embedding_cache() -> Path:
     "Folder of the vector stores."
-    return home() / "embeddings"
+    return workspace().embeddings
 
 
 def checkpoint_folder(run_id: str, spec_hash: str) -> Path:
     "Where a suite's run keeps its checkpoint."
-    return home() / "checkpoints" / f"{run_id}-{spec_hash}"
+    return workspace().checkpoints / f"{run_id}-{spec_hash}"
 
 
 def kept_checkpoint(result: dict[str, Any]) -> Path | None:
@@ -139,7 +140,7 @@ def _frozen(spec: RunSpec, splits: Splits) -> Classifier:
 # %% ../../nbs/classify/30_classifier.ipynb #41bb12e9
 def tuned_folder(spec: RunSpec, inputs: dict[str, str]) -> Path:
     "Where the tuned model of this run is, or will be."
-    return home() / "tuned" / training_hash(spec, inputs)
+    return workspace().tuned / training_hash(spec, inputs)
 
 
 def discard_unfinished(spec: RunSpec, inputs: dict[str, str]) -> None:

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from ..base.errors import InputError
-from ..base.files import home
 from ..base.runtime import launched
+from ..base.workspace import workspace
 from .app import app
 from senticompare.cli.options import (
     AsJson,
@@ -72,7 +72,7 @@ def _train(spec: RunSpec, output: Path | None, resume: bool = False) -> dict[str
         raise typer.Exit()
     if not resume:
         discard_unfinished(spec, inputs)
-    folder = output or home() / "checkpoints" / spec.run_id
+    folder = output or workspace().checkpoints / spec.run_id
     result, validation = train_and_record(
         spec, splits, inputs, folder, _watch, " ".join(["senticompare", *sys.argv[1:]])
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError, nearest
-from ..base.files import home
+from ..base.workspace import workspace
 from ..results.blocks import stated_settings
 from ..results.schema import SHAPE
 
@@ -52,7 +52,7 @@ def _to_mlflow(folder: Path, result: dict[str, Any]) -> None:
     import mlflow
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri((home() / "mlruns").resolve().as_uri())
+        mlflow.set_tracking_uri(workspace().tracking.resolve().as_uri())
     mlflow.set_experiment(folder.resolve().name)
     with mlflow.start_run(run_name=result["run_id"]):
         mlflow.set_tags({"status": result["status"], "spec_hash": result["spec_hash"]})
@@ -70,7 +70,7 @@ def _to_mlflow(folder: Path, result: dict[str, Any]) -> None:
 def _to_tensorboard(folder: Path, result: dict[str, Any]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(home() / "tensorboard" / folder.resolve().name / result["run_id"])) as writer:
+    with SummaryWriter(str(workspace().tensorboard / folder.resolve().name / result["run_id"])) as writer:
         writer.add_text("parameters", "\n".join(f"    {k}: {v}" for k, v in parameters_of(result).items()))
         writer.add_text("files", "\n".join(f"    {p.resolve()}" for p in files_of(folder, result["run_id"])))
         for name, value in metrics_of(result).items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError, nearest
-from ..base.files import home
+from ..base.workspace import workspace
 from ..base.yaml_files import read_yaml
 from .blocks import why_no_cost
 
@@ -150,7 +150,7 @@ def cost_block(prices: Prices, speed: dict[str, Any], train_time_s: float | None
 # %% ../../nbs/results/10_prices.ipynb #32198ff5
 def price_file() -> Path | None:
     "The user's price table: beside where the command was run, else in the home of caches; None without one."
-    return next((p for p in (Path(PRICE_FILE), home() / PRICE_FILE) if p.is_file()), None)
+    return next((p for p in (Path(PRICE_FILE), workspace().prices) if p.is_file()), None)
 
 
 def with_prices(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -33,10 +33,11 @@ from typing import Any
 from ..base.atomic_folders import working_folder
 from ..base.child_processes import kernel_manager, kill_children
 from ..base.errors import InputError, nearest
-from ..base.files import bundled, home, user_path, write_text
+from ..base.files import bundled, user_path, write_text
 from ..base.progress_channel import PROGRESS, Progress, read_progress
 from ..base.runtime import cores, threads_asked
 from ..base.text import naming
+from ..base.workspace import workspace
 from .plan import Planned, check_ready, check_replaced
 from .time_left import Clock, kept_times, seconds_left
 from ..spec.identity import training_hash
@@ -84,7 +85,7 @@ def _execute(notebook: Path, out: Path | None, parameters: dict[str, Any], **env
     source, target = (
         str(p).replace("{", "{{").replace("}", "}}") if p else None for p in (notebook, out)
     )  # papermill fills in braces
-    with working_folder(home() / "scratch", "kernel") as private:
+    with working_folder(workspace().scratch, "kernel") as private:
         kernel = {
             "kernel_name": "python3",
             "kernel_manager_class": kernel_manager(private, **environment),
@@ -140,7 +141,7 @@ def _failure(planned: Planned, error: Exception) -> dict[str, Any]:
 # %% ../../nbs/run/20_execute.ipynb #d8546b3b
 def run_one(planned: Planned, reports: Path, progress: Path | None = None) -> dict[str, Any]:
     "Do one run and return its result (completed, refused or failed); it tells in the file `progress` how far it is."
-    with working_folder(home() / "scratch", planned.run_id) as scratch:
+    with working_folder(workspace().scratch, planned.run_id) as scratch:
         result = _in_kernel(planned, scratch, progress)
         if not (planned.replaces and result["status"] == "failed"):
             _publish(scratch, reports, planned.run_id)
@@ -247,7 +248,7 @@ def run_plan(
     check_writable(reports)
     set_threads(workers)
     todo = chains(plan)
-    with working_folder(home() / "scratch", "plan") as desk, _at_work(todo, reports, workers, desk) as happened:
+    with working_folder(workspace().scratch, "plan") as desk, _at_work(todo, reports, workers, desk) as happened:
         clock = Clock([p for chain in todo for p in chain], workers, kept_times() if report and todo else ())
         return _follow(happened, clock, desk, report)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
-from ..base.files import home, write_text
+from ..base.files import write_text
 from ..base.text import visible
+from ..base.workspace import workspace
 from .execute import _execute, _forget_paths, check_writable, template
 from ..spec.suites import read_claims
 
@@ -112,7 +113,7 @@ def summarize(
     if reports.is_dir():
         check_writable(reports)
     pages = [os.path.relpath(p, reports) for p in write_run_pages(reports)]
-    marker = home() / "summaries" / f"{hashlib.sha256(str(reports.resolve()).encode()).hexdigest()[:16]}.json"
+    marker = workspace().summaries / f"{hashlib.sha256(str(reports.resolve()).encode()).hexdigest()[:16]}.json"
     shown = {"title": title, "note": note, "metric": metric, "claims": list(claims)}
     state = json.dumps({"results": results_digest(reports), "code": code_version(), "pages": pages, **shown})
     if not (marker.exists() and marker.read_text(encoding="utf-8") == state + _written(reports)):
@@ -130,7 +131,7 @@ def _write_summary(reports: Path, title: str, parameters: dict[str, Any]) -> Non
     from senticompare.report.figures import write_plotly_js
     from senticompare.report.pages import write_html
 
-    with working_folder(home() / "scratch", "summary") as scratch:
+    with working_folder(workspace().scratch, "summary") as scratch:
         _execute_summary(scratch / "summary.ipynb", parameters)
         write_plotly_js(reports.parent)
         write_html(scratch / "summary.ipynb", reports / "summary.html", title)

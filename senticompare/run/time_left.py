@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from statistics import median
 from typing import Any
 
-from ..base.files import home
 from ..base.progress_channel import Progress
 from ..base.text import slug
+from ..base.workspace import workspace
 from .plan import Planned
 from ..spec.methods import METHODS
 from ..spec.run_spec import RunSpec
@@ -67,7 +67,7 @@ def kept_times() -> list[Took]:
     "What the runs took whose checkpoints are kept on this machine, the newest 200 of them."
     from senticompare.results.files import read_result
 
-    records = sorted((home() / "checkpoints").glob("*/result.json"), key=lambda p: -p.stat().st_mtime)[:200]
+    records = sorted((workspace().checkpoints).glob("*/result.json"), key=lambda p: -p.stat().st_mtime)[:200]
     found = (took(r) for r in map(read_result, records) if r)
     return [t for t in found if t]
 

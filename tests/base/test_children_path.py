@@ -81,17 +81,17 @@ def test_what_a_child_is_told(tmp_path, monkeypatch):
 def test_nothing_is_left_of_a_killed_run(tmp_path, monkeypatch):
     """What a process leaves in the scratch folder when it is killed is swept by the next one; what a living one uses stays."""
     from senticompare.base.atomic_folders import working_folder
-    from senticompare.base.files import home
+    from senticompare.base.workspace import workspace
 
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
-    code = "import os; from senticompare.base.files import home; from senticompare.base.atomic_folders import working_folder\n"
-    code += "with working_folder(home() / 'scratch', 'run'): os.kill(os.getpid(), 9)"
+    code = "import os; from senticompare.base.workspace import workspace; from senticompare.base.atomic_folders import working_folder\n"
+    code += "with working_folder(workspace().scratch, 'run'): os.kill(os.getpid(), 9)"
     assert subprocess.run(python_apart(code), check=False).returncode == -9
-    left = set((home() / "scratch").iterdir())
+    left = set(workspace().scratch.iterdir())
     assert left
-    with working_folder(home() / "scratch", "mine") as mine, working_folder(home() / "scratch", "other"):
-        assert mine.is_dir() and not left & set((home() / "scratch").iterdir())
-    assert not list((home() / "scratch").iterdir())
+    with working_folder(workspace().scratch, "mine") as mine, working_folder(workspace().scratch, "other"):
+        assert mine.is_dir() and not left & set(workspace().scratch.iterdir())
+    assert not list(workspace().scratch.iterdir())
 
 
 def test_two_processes_that_want_one_twin(tmp_path):

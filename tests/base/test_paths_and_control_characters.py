@@ -3,8 +3,9 @@
 import pytest
 
 from senticompare.base.errors import InputError
-from senticompare.base.files import home, user_path
+from senticompare.base.files import user_path
 from senticompare.base.text import visible
+from senticompare.base.workspace import home
 from senticompare.cli.main import run_command
 from senticompare.spec.run_spec import RunSpec
 

@@ -30,13 +30,13 @@ def priced_run(tmp_path_factory):
     """A run made where a price table names this machine."""
     import papermill
 
-    from senticompare.base.files import home
+    from senticompare.base.workspace import workspace
     from senticompare.measure.provenance import hardware
     from senticompare.run.execute import template
 
     folder = tmp_path_factory.mktemp("priced")
-    home().mkdir(parents=True, exist_ok=True)
-    prices = home() / "prices.yaml"
+    workspace().home.mkdir(parents=True, exist_ok=True)
+    prices = workspace().prices
     prices.write_text(
         json.dumps({"machines": [{"match": hardware()["cpu"], "hourly_usd": 3.6, "as_of": "2026-11-01"}]})
     )
