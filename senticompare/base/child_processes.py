@@ -49,7 +49,11 @@ def kernel_command() -> list[str]:
     "Command line of an IPython kernel that imports nothing from the working directory and keeps no history; `{connection_file}` is Jupyter's to fill in."
     flags = ("--InteractiveShellApp.ignore_cwd=True", "--HistoryManager.enabled=False", "--IPKernelApp.log_level=50")
     return python_apart(
-        "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()", "-f", "{connection_file}", *flags
+        "from senticompare.base.runtime import silence; silence(); "
+        "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()",
+        "-f",
+        "{connection_file}",
+        *flags,
     )
 
 

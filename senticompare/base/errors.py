@@ -15,10 +15,11 @@ class InputError(ValueError):
     "The user's input is wrong: one line that names the file, row, column or option and says what to do."
 
 
+# %% ../../nbs/base/10_errors.ipynb #eb28d249
 def nearest(
     name: str,  # what the user wrote
-    known: Iterable[str],  # the names that would have been right
-) -> str:  # " (did you mean …?)", or the known names
+    known: Iterable[object],  # the names that would have been right
+) -> str:  # "; did you mean …?", or the known names
     "A hint that ends an error message: the closest known name, those that hold what was written, or the list of all."
     names = sorted(str(k) for k in known)
     close = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.6)

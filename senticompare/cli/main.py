@@ -8,7 +8,6 @@ __all__ = ["run_command", "main"]
 # %% ../../nbs/cli/90_main.ipynb #a370e8c8
 import builtins
 import gc
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import typer
 
 from ..base.errors import InputError
+from ..base.runtime import silence
 from ..base.terminal import open_streams, start_in_utf8
 from ..base.text import visible
 
@@ -118,9 +118,7 @@ def main() -> None:
     open_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _note_interrupt)
-    logging.getLogger("bitsandbytes").setLevel(
-        logging.ERROR
-    )  # whenever peft loads it, it advises a package that nothing here needs
+    silence()
     status = run_command()
     try:
         sys.stdout.flush()

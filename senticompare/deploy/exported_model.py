@@ -113,12 +113,12 @@ def _read_export(
 
 
 # %% ../../nbs/deploy/16_exported_model.ipynb #8ed17b03
+@quiet()
 def load_export(folder: str | Path, threads: int = 0, check: bool = True, **options: Any) -> Classifier:
     """An exported folder as a classifier; InputError when it is damaged, or asks for more than to be read.
 
     `threads` are onnxruntime's, `options` those of transformers' `from_pretrained`; without `check` files are not compared with their checksums.
     """
-    quiet()
     folder = user_path(folder)
     spec, classes = read_checkpoint(folder)
     return undamaged(folder, lambda: _read_export(folder, spec.resolved(), classes, threads, check, options))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError, nearest
-from ..base.runtime import quiet
+from ..base.runtime import silence
 from ..classify.checkpoint import load_classifier, read_checkpoint
 from ..classify.classifier import Classifier
 from .export import export_classifier
@@ -104,7 +104,7 @@ def answer_way(request_file: str) -> None:
     "Entry of the fresh process: serve, time, and write `answer.json` beside the request."
     path = Path(request_file)
     request = json.loads(path.read_text(encoding="utf-8"))
-    quiet()
+    silence()
     _imports(request["way"])
     start = time.perf_counter()
     c = load_way(

@@ -81,9 +81,9 @@ def _saved_bytes(model: Any, tokens: tuple[int, int]) -> int:
 
 
 @lru_cache(maxsize=512)
+@quiet()
 def activation_bytes(alias: str, method: str, batch_size: int, max_length: int) -> float:
     "Bytes of float32 activations of one training step of a named model."
-    quiet()
     layers = published_config(alias).num_hidden_layers
     two, four = (_saved_bytes(_on_meta(alias, method, n), (batch_size, max_length)) for n in (2, 4))
     return two + (four - two) / 2 * (layers - 2)
@@ -91,11 +91,11 @@ def activation_bytes(alias: str, method: str, batch_size: int, max_length: int) 
 
 # %% ../../nbs/finetune/80_memory_estimate.ipynb #0aa0bf57
 @lru_cache(maxsize=256)
+@quiet()
 def trainable_of(alias: str, method: str) -> int:
     "Trainable parameters of a method with its default settings, head included."
     if not METHODS[method].trains:
         return 0
-    quiet()
     two, four = (sum(p.numel() for p in _on_meta(alias, method, n).parameters() if p.requires_grad) for n in (2, 4))
     return int(two + (four - two) / 2 * (published_config(alias).num_hidden_layers - 2))
 

@@ -52,8 +52,8 @@ def _loading(card: ModelCard, error: Exception) -> InputError:
 
 
 # %% ../../nbs/models/20_loading.ipynb #d9bbc8f0
+@quiet()
 def _pretrained(card: ModelCard, auto: Any, **options: Any) -> Any:
-    quiet()
     source, revision = model_source(card)
     if not Path(source).is_dir():
         hub_trouble()

@@ -98,12 +98,12 @@ def _twin_config(shape: Architecture, tokenizer: Any) -> Any:
 
 
 # %% ../../nbs/models/32_tiny_models.ipynb #317afbb5
+@quiet()
 def build_twin(alias: str, folder: Path) -> Path:
     "A tiny random model of a named architecture, saved to `folder` like a downloaded one; the same bytes every time."
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-    quiet()
     if alias not in ARCHITECTURES:
         raise InputError(f"no tiny twin of {alias!r}{nearest(alias, ARCHITECTURES)}")
     shape = ARCHITECTURES[alias]

@@ -296,7 +296,7 @@ def _check_value(name: str, value: Setting) -> None:
     "InputError for a value outside of its field's range or choices."
     rule = _RULES[name]
     if value is not None and rule.choices and value not in rule.choices:
-        raise InputError(f"option {name}: unknown value {value!r}{nearest(str(value), map(str, rule.choices))}")
+        raise InputError(f"option {name}: unknown value {value!r}{nearest(str(value), rule.choices)}")
     if isinstance(value, int | float) and not rule.low <= value <= rule.high:
         raise InputError(f"option {name}: {value} is outside {rule.low:g} to {rule.high:g}")
     if value is not None and name in (readers := {"separator": separator_sign, "encoding": encoding_name}):
