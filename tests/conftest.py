@@ -27,8 +27,8 @@ def _own_home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _exports_are_timed_once():
     """An export times itself for a second and a half, which says nothing here: one round is enough."""
-    if export := sys.modules.get("senticompare.deploy.export"):
-        export.BUDGET_S = 0.0
+    if comparison := sys.modules.get("senticompare.deploy.export_comparison"):
+        comparison.BUDGET_S = 0.0
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def cli(tmp_path):
     return run
 
 
-LONGEST = ("test_runs", "test_architectures", "test_dashboard", "test_footprint", "test_together")
+LONGEST = ("test_runs", "test_architectures", "test_dashboard", "test_memory_estimate", "test_together")
 
 
 def pytest_collection_modifyitems(items):

@@ -147,7 +147,7 @@ def test_a_summary_that_cannot_be_written(tmp_path, capfd, monkeypatch):
     """Whoever is root writes anywhere, so the kernel's own error stands for the read-only folder."""
     from papermill.exceptions import PapermillExecutionError
 
-    from senticompare.run import execute as runner
+    from senticompare.run import summary
 
     def fail(*_, **__):
         raise PapermillExecutionError(
@@ -155,7 +155,7 @@ def test_a_summary_that_cannot_be_written(tmp_path, capfd, monkeypatch):
         )
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "_execute", fail)
+    monkeypatch.setattr(summary, "_execute", fail)
     for path in PUBLISHED.glob("tfidf--baseline--linear--*"):
         shutil.copy(path, tmp_path)
     assert run_command(["report", "--reports", "."]) == 2

@@ -53,7 +53,7 @@ print("ANSWER", json.dumps([{names[i]: float(x) for i, x in enumerate(row)} for 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
     """One block of timings and no calibration: tests/test_export_elsewhere.py looks at those."""
-    monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+    monkeypatch.setattr("senticompare.deploy.export_comparison.gemm_gflops", lambda **_: 100.0)
     monkeypatch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
 
 

@@ -61,7 +61,7 @@ def trained(tmp_path_factory):
 def _hurried(monkeypatch, request):
     """One block of timings and no calibration, except where those are tested."""
     if "machine" not in request.node.name:
-        monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+        monkeypatch.setattr("senticompare.deploy.export_comparison.gemm_gflops", lambda **_: 100.0)
         monkeypatch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
 
 
@@ -315,7 +315,7 @@ def test_results_of_all_kinds(trained, tmp_path, capfd):
 
 def test_a_machine_that_moves_is_told(trained, tmp_path, monkeypatch, capfd):
     speeds = iter((100.0, 60.0, 100.0, 98.0))
-    monkeypatch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: next(speeds))
+    monkeypatch.setattr("senticompare.deploy.export_comparison.gemm_gflops", lambda **_: next(speeds))
     checkpoint = str(trained("tfidf", "baseline", "linear"))
     assert (
         run_command(["export", "--checkpoint", checkpoint, "--to", "safetensors", "--output", str(tmp_path / "moved")])

@@ -361,7 +361,7 @@ def bases(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTICOMPARE_HOME", str(home / "home"))
-        patch.setattr("senticompare.deploy.export.gemm_gflops", lambda **_: 100.0)
+        patch.setattr("senticompare.deploy.export_comparison.gemm_gflops", lambda **_: 100.0)
         patch.setattr("senticompare.deploy.export_comparison.BUDGET_S", 0.0)
         tiny = ["--model", "tiny:distilbert-base"]
         made = {"full": [*tiny, "--method", "full", *TUNED], "lora": [*tiny, "--method", "lora", *TUNED],

@@ -142,7 +142,7 @@ def test_training_and_embedding_tell_their_steps(tmp_path, monkeypatch):
     monkeypatch.setenv("SENTICOMPARE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SENTICOMPARE_PROGRESS", str(path))
     seen = []
-    monkeypatch.setattr("senticompare.classify.embeddings.report_progress", lambda *told: seen.append(told))
+    monkeypatch.setattr("senticompare.classify.batching.report_progress", lambda *told: seen.append(told))
     spec = make_spec(
         {
             "model": "tiny:all-MiniLM-L6-v2",

@@ -6,7 +6,8 @@ import pytest
 
 from senticompare.base.errors import InputError
 from senticompare.cli.main import run_command
-from senticompare.run import execute as runner
+from senticompare.run import execute
+from senticompare.run.plan import make_plan
 from senticompare.spec.run_spec import make_spec
 
 NAME = "tfidf--baseline--linear--reviews--s1"
@@ -34,8 +35,8 @@ def command(reports, size, *more):
 def reports(tmp_path_factory):
     """A reports folder with one finished run on 100 rows."""
     folder = tmp_path_factory.mktemp("replacement")
-    plan = runner.make_plan([make_spec({**SMALL, "train_size": 100})], str(folder / "reviews"))
-    assert [r["status"] for r in runner.run_plan(plan, str(folder / "reviews"))] == ["completed"]
+    plan = make_plan([make_spec({**SMALL, "train_size": 100})], str(folder / "reviews"))
+    assert [r["status"] for r in execute.run_plan(plan, str(folder / "reviews"))] == ["completed"]
     return folder
 
 
@@ -69,7 +70,7 @@ def test_a_variant_stands_beside(reports, capfd):
 
 
 def test_another_content_counts_too(tmp_path, reports):
-    plan = runner.make_plan([make_spec({**SMALL, "train_size": 100})], reports / "reviews")
+    plan = make_plan([make_spec({**SMALL, "train_size": 100})], reports / "reviews")
     assert plan[0].state == "finished"
     path = reports / "reviews" / f"{NAME}.json"
     whole = path.read_text()
@@ -84,10 +85,10 @@ def test_another_content_counts_too(tmp_path, reports):
         )
     )
     try:
-        changed = runner.make_plan([make_spec({**SMALL, "train_size": 100})], reports / "reviews")
+        changed = make_plan([make_spec({**SMALL, "train_size": 100})], reports / "reviews")
         assert changed[0].replaces == "the content of the data"
         with pytest.raises(InputError, match="--replace"):
-            runner.run_plan(changed, reports / "reviews")
+            execute.run_plan(changed, reports / "reviews")
     finally:
         path.write_text(whole)
 
@@ -96,7 +97,7 @@ def test_a_failed_or_incomplete_run_is_done_again(reports):
     predictions = reports / "reviews" / f"{NAME}.predictions.parquet"
     predictions.rename(predictions.with_suffix(".aside"))
     try:
-        plan = runner.make_plan([make_spec({**SMALL, "train_size": 60})], reports / "reviews")
+        plan = make_plan([make_spec({**SMALL, "train_size": 60})], reports / "reviews")
         assert (plan[0].state, plan[0].replaces) == ("again", "")
     finally:
         predictions.with_suffix(".aside").rename(predictions)
@@ -104,15 +105,15 @@ def test_a_failed_or_incomplete_run_is_done_again(reports):
 
 def test_only_a_finished_run_replaces(reports, monkeypatch):
     before = contents(reports)
-    plan = runner.make_plan([make_spec({**SMALL, "train_size": 60})], reports / "reviews")
+    plan = make_plan([make_spec({**SMALL, "train_size": 60})], reports / "reviews")
 
     def fail(*_, **__):
         raise RuntimeError("the kernel died")
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_execute", fail)
-        assert [r["status"] for r in runner.run_plan(plan, reports / "reviews", replace=True)] == ["failed"]
+        patched.setattr(execute, "_execute", fail)
+        assert [r["status"] for r in execute.run_plan(plan, reports / "reviews", replace=True)] == ["failed"]
     assert contents(reports) == before
-    assert [r["status"] for r in runner.run_plan(plan, reports / "reviews", replace=True)] == ["completed"]
+    assert [r["status"] for r in execute.run_plan(plan, reports / "reviews", replace=True)] == ["completed"]
     assert json.loads((reports / "reviews" / f"{NAME}.json").read_text())["spec"]["train_size"] == 60
     assert sorted(contents(reports)) == sorted(before)
