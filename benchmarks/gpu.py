@@ -44,8 +44,9 @@ def build(alias, method, device, tiny):
 
     from senticompare.base import runtime
     from senticompare.finetune import adapters
-    from senticompare.models import loading, registry
+    from senticompare.models import registry
     from senticompare.models.architectures import published_config
+    from senticompare.models.families import family_of
     from senticompare.models.tiny_models import twin_folder
     from senticompare.spec import methods, run_spec
 
@@ -56,7 +57,7 @@ def build(alias, method, device, tiny):
     dtype = getattr(torch, registry.MODELS[alias].dtype) if how.adapter and device == "cuda" else torch.float32
     with torch.device("cpu" if how.quantized else device):
         model = Auto.from_config(shape, dtype=dtype)
-    heads = [n for n in loading.HEAD_NAMES if hasattr(model, n)]
+    heads = list(family_of(model).head)
     model = four_bit(model, heads).to(device) if how.quantized else model
     if not how.adapter:
         return model.train()

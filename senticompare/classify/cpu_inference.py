@@ -23,6 +23,8 @@ from transformers.activations import GELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from ..models.families import family_of
+
 
 # %% ../../nbs/classify/10_cpu_inference.ipynb #739ba9f1
 class PackedLinear(nn.Module):
@@ -75,10 +77,8 @@ def short_text_attention(
 AttentionInterface.register("short_text", short_text_attention)
 AttentionMaskInterface.register("short_text", sdpa_mask)
 
+
 # %% ../../nbs/classify/10_cpu_inference.ipynb #6ea52018
-_ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
-
-
 def for_inference(model: Any, precision: str = "float32") -> Any:
     "The model, rearranged for answering on a CPU, in float32, bfloat16 or float16; on a GPU, in 4 bits or with an adapter it stays as it is laid out."
     if precision != "float32" and all(p.dtype == torch.float32 for p in model.parameters()):
@@ -87,7 +87,7 @@ def for_inference(model: Any, precision: str = "float32") -> Any:
         p.device.type != "cpu" or p.dtype not in (torch.float32, torch.bfloat16) for p in model.parameters()
     ) or hasattr(model, "peft_config"):
         return model
-    if model.config.model_type in _ENCODERS:
+    if family_of(model).plain_attention:
         model.set_attn_implementation("short_text")
     if can_pack():
         _pack(model)
@@ -117,4 +117,4 @@ def batches_at_once(model: Any) -> int:
         model, "peft_config"
     )
     even = [n for n in range(1, MOST_AT_ONCE + 1) if torch.get_num_threads() % n == 0]  # no thread is left over
-    return max(even) if plain and model.config.model_type in _ENCODERS else 1
+    return max(even) if plain and family_of(model).side_by_side else 1

@@ -4,9 +4,7 @@
 
 # %% auto #0
 __all__ = [
-    "TARGETS",
     "Watcher",
-    "Targets",
     "adapter_targets",
     "head_modules",
     "adapter_config",
@@ -18,59 +16,41 @@ __all__ = [
 
 # %% ../../nbs/finetune/10_adapters.ipynb #e67d8881
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import InputError
 from ..base.runtime import set_seed
-from ..models.loading import HEAD_NAMES, load_for_classification
+from ..models.families import family_of
+from ..models.loading import load_for_classification
 from ..models.registry import ModelCard, find_model
 from ..spec.methods import METHODS
 from ..spec.run_spec import RunSpec
 
 
-# %% ../../nbs/finetune/10_adapters.ipynb #52998c27
-@dataclass(frozen=True)
-class Targets:
-    "Names of the layers that adapters sit on."
-
-    lora: str
-    ia3: str
-    feedforward: str  # those of `ia3` whose input is scaled instead of their output
-
-
-_BERT = Targets("query,key,value,attention.output.dense", "key,value,output.dense", "output.dense")
-_LLAMA = Targets("q_proj,k_proj,v_proj,o_proj", "k_proj,v_proj,down_proj", "down_proj")
-TARGETS = {
-    "bert": _BERT, "roberta": _BERT,
-    "distilbert": Targets("q_lin,k_lin,v_lin,out_lin", "k_lin,v_lin,lin2", "lin2"),
-    "llama": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "gemma2": _LLAMA, "mistral": _LLAMA,
-    "phi3": Targets("qkv_proj,o_proj", "qkv_proj,down_proj", "down_proj"),
-}  # fmt: skip
-
-
 # %% ../../nbs/finetune/10_adapters.ipynb #f9544732
 def adapter_targets(model: Any, spec: RunSpec, card: ModelCard) -> list[str]:
     "Layers the run's adapter sits on: the run's own, the registry row's, or the family's; InputError for an unknown family."
-    family = TARGETS.get(model.config.model_type)
+    family = family_of(model)
     if given := spec.target_modules or card.target_modules:
-        names = given.split(",")
-        missing = [n for n in names if not any(m.endswith(n) for m, _ in model.named_modules())]
+        asked = given.split(",")
+        missing = [n for n in asked if not any(m.endswith(n) for m, _ in model.named_modules())]
         if missing:
             raise InputError(f"option target_modules: model {card.alias!r} has no layer {missing[0]!r}")
-        return names
-    if family is None:
+        return asked
+    names = family.ia3 if METHODS[spec.method].adapter == "ia3" else family.lora
+    if not names:
         raise InputError(
-            f"model {card.alias!r} ({model.config.model_type}): where an adapter sits is not known; name its layers with target_modules"
+            f"model {card.alias!r} ({model.config.model_type}): where an adapter sits is not known;"
+            " name its layers with target_modules"
         )
-    return (family.ia3 if METHODS[spec.method].adapter == "ia3" else family.lora).split(",")
+    return list(names)
 
 
 # %% ../../nbs/finetune/10_adapters.ipynb #de867f5c
 def head_modules(model: Any, new: list[str]) -> list[str]:
     "Top modules that hold the new weights, or the head that the model brought along."
     prefix = model.base_model_prefix + "."
-    own = {name for name, _ in model.named_children() if name in HEAD_NAMES}
+    own = {name for name, _ in model.named_children() if name in family_of(model).head}
     return sorted(own | {name.removeprefix(prefix).split(".")[0] for name in new})
 
 
@@ -81,9 +61,8 @@ def adapter_config(model: Any, spec: RunSpec, card: ModelCard, heads: list[str])
     kind, targets = METHODS[spec.method].adapter, adapter_targets(model, spec, card)
     common: dict[str, Any] = {"task_type": TaskType.SEQ_CLS, "target_modules": targets, "modules_to_save": heads}
     if kind == "ia3":
-        family = TARGETS.get(model.config.model_type)
-        inner = set(family.feedforward.split(",")) if family else set()
-        return IA3Config(feedforward_modules=[t for t in targets if t in inner], **common)
+        inputs = family_of(model).ia3_inputs
+        return IA3Config(feedforward_modules=[t for t in targets if t in inputs], **common)
     sizes: dict[str, Any] = {"r": spec.lora_r, "lora_alpha": spec.lora_alpha, "lora_dropout": spec.lora_dropout}
     return LoraConfig(use_dora=kind == "dora", use_rslora=kind == "rslora", **sizes, **common)
 

@@ -13,6 +13,7 @@ __all__ = [
     "missing_package",
     "weights_place",
     "available_mb",
+    "has_biases",
     "fitting_methods",
 ]
 
@@ -23,9 +24,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import InputError
 from ..base.runtime import quiet
-from ..models.architectures import ARCHITECTURES, parameters_of, published_config
-from ..models.loading import HEAD_NAMES
+from ..models.architectures import parameters_of, published_config
+from ..models.families import family_of
 from ..models.registry import MODELS, ModelCard
 from ..spec.methods import METHODS
 from ..spec.run_spec import make_spec
@@ -55,7 +57,7 @@ def _on_meta(alias: str, method: str, layers: int) -> Any:
     spec, card = make_spec({"method": method}).resolved(), MODELS[alias]
     with torch.device("meta"):
         model = Auto.from_config(_small(alias, layers)).train()
-        heads = [n for n in HEAD_NAMES if hasattr(model, n)]
+        heads = list(family_of(model).head)
         if method == "bitfit":
             return free_biases(model, card, heads)
         return get_peft_model(model, adapter_config(model, spec, card, heads)) if METHODS[method].adapter else model
@@ -133,7 +135,7 @@ def missing_package(method: str) -> str:
 
 def weights_place(card: ModelCard) -> str:
     "Where a model's weights are on this machine: packaged, cached, folder, or none needed; empty when they are not here."
-    if card.kind == "baseline":
+    if card.is_baseline:
         return "none needed"
     if card.folder:
         return "folder"
@@ -168,10 +170,18 @@ def available_mb() -> tuple[float, bool]:
     return psutil.virtual_memory().available / 1e6, False
 
 
+@lru_cache(maxsize=64)
+def has_biases(alias: str) -> bool:
+    "Whether a named model has biases to train below its head; some families have them or not by their configuration."
+    try:
+        return bool(_on_meta(alias, "bitfit", 2))
+    except InputError:
+        return False
+
+
 def fitting_methods(alias: str, batch_size: int = 8, max_length: int = 256) -> list[str]:
     "Methods whose estimated peak fits into the free memory of this machine, and whose packages are installed."
     free, cuda = available_mb()
     room = free - (0 if cuda else LIBRARIES_MB)
-    has_biases = ARCHITECTURES[alias].config_class in ("BertConfig", "RobertaConfig", "DistilBertConfig", "Qwen2Config")
-    names = [m for m in METHODS if m != "baseline" and (m != "bitfit" or has_biases) and not missing_package(m)]
+    names = [m for m in METHODS if m != "baseline" and (m != "bitfit" or has_biases(alias)) and not missing_package(m)]
     return [m for m in names if training_memory(alias, m, batch_size, max_length, cuda)["total"] < room]

@@ -6,12 +6,12 @@
 __all__ = [
     "SCHEDULERS",
     "HISTORY_KEYS",
-    "HEAD",
     "arithmetic",
     "training_arguments",
     "total_steps",
     "quality_of_logits",
     "history_of",
+    "in_head",
     "depth_below_head",
     "layered_groups",
 ]
@@ -27,7 +27,7 @@ from transformers import TrainingArguments
 
 from ..base.runtime import multiplies_bfloat16
 from .batches import share_of_batch
-from ..models.loading import HEAD_NAMES
+from ..models.families import Family, family_of
 from ..spec.methods import METHODS
 from ..spec.run_spec import RunSpec
 
@@ -98,13 +98,15 @@ def history_of(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 # %% ../../nbs/finetune/32_schedule.ipynb #b3a81c5d
-HEAD = re.compile(rf"\b({'|'.join(HEAD_NAMES)})\b")
+def in_head(name: str, family: Family) -> bool:
+    "Whether a parameter, by its full name, belongs to the classification head."
+    return not set(family.head).isdisjoint(name.split("."))
 
 
-def depth_below_head(name: str, blocks: int) -> int:
+def depth_below_head(name: str, blocks: int, family: Family) -> int:
     "Layers between a weight and the head: 0 for the head and what stands after the blocks, `blocks` + 1 for embeddings."
     block = re.search(r"\.(\d+)\.", name)
-    if block and not HEAD.search(name):
+    if block and not in_head(name, family):
         return blocks - int(block[1])
     return blocks + 1 if re.search("embed|wte|wpe", name) else 0
 
@@ -114,8 +116,9 @@ def layered_groups(
 ) -> list[dict[str, Any]]:
     "Parameter groups of an optimiser, the head's first: the rate falls by `layer_decay` per layer below the head; `decayed` names get weight decay."
     groups: dict[tuple[int, float], list[Any]] = {}
+    family = family_of(model)
     for name, p in model.named_parameters():
         if p.requires_grad:
-            depth = depth_below_head(name, model.config.num_hidden_layers)
+            depth = depth_below_head(name, model.config.num_hidden_layers, family)
             groups.setdefault((depth, weight_decay if name in decayed else 0.0), []).append(p)
     return [{"params": groups[k], "lr": rate * layer_decay ** k[0], "weight_decay": k[1]} for k in sorted(groups)]

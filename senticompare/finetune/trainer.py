@@ -26,8 +26,8 @@ from .adapters import Watcher, trainable_model
 from .batches import LengthBatches, examples
 from .fast_dropout import quick_dropout
 from senticompare.finetune.schedule import (
-    HEAD,
     history_of,
+    in_head,
     layered_groups,
     quality_of_logits,
     total_steps,
@@ -41,6 +41,7 @@ from senticompare.finetune.weight_averaging import (
     load_average,
     save_average,
 )
+from ..models.families import family_of
 from ..models.loading import count_parameters, load_tokenizer, usable_length
 from ..models.registry import find_model
 from ..spec.run_spec import RunSpec
@@ -130,7 +131,8 @@ class AveragedTrainer(RecipeTrainer):
 
     def _head(self) -> list[tuple[str, Any]]:
         model: Any = self.model
-        return [(n, p) for n, p in model.named_parameters() if p.requires_grad and HEAD.search(n)]
+        family = family_of(model)
+        return [(n, p) for n, p in model.named_parameters() if p.requires_grad and in_head(n, family)]
 
     def head_change(self) -> float:
         "Largest relative change of a weight matrix of the head since the start."

@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from ..models.families import family_of
+
 # %% ../../nbs/measure/30_hardware_limits.ipynb #e5bb0c63
 GEMM_ROWS = 1024
 COPY_BYTES = 64_000_000
@@ -94,15 +96,6 @@ def calibrate(device: str = "cpu") -> Calibration:
 
 
 # %% ../../nbs/measure/30_hardware_limits.ipynb #c6a2e88d
-_PER_TEXT = (
-    "pooler",
-    "classifier",
-    "score",
-    "pre_classifier",
-    "lm_head",
-)  # layers that see one vector per text, or are not run
-
-
 def model_flops(model: Any, lengths: Sequence[int]) -> float:
     "Floating-point operations of a transformer (a multiply-add is two) on texts of the given real token counts."
     layers = {
@@ -110,9 +103,8 @@ def model_flops(model: Any, lengths: Sequence[int]) -> float:
         for n, m in model.named_modules()
         if hasattr(m, "in_features") and hasattr(m, "out_features") and not hasattr(m, "base_layer")
     }
-    weights = sum(
-        m.in_features * m.out_features for n, m in layers.items() if not any(part in _PER_TEXT for part in n.split("."))
-    )
+    per_text = set(family_of(model).per_text)
+    weights = sum(m.in_features * m.out_features for n, m in layers.items() if per_text.isdisjoint(n.split(".")))
     config, n = model.config, np.asarray(lengths, dtype=float)
     width = config.num_attention_heads * (
         getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

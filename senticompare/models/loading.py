@@ -4,8 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "HEAD_NAMES",
-    "HEAD_MODULES",
     "cannot_load",
     "load_tokenizer",
     "usable_length",
@@ -14,6 +12,7 @@ __all__ = [
     "load_backbone",
     "base_size_mb",
     "load_decoder",
+    "head_patterns",
     "nf4_config",
     "compute_as_asked",
     "load_for_classification",
@@ -28,6 +27,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.hub import hub_trouble
 from ..base.runtime import pick_device, quiet
+from .families import UNKNOWN, Family, family_of
 from .registry import ModelCard, model_source
 
 
@@ -63,9 +63,6 @@ def _pretrained(card: ModelCard, auto: Any, **options: Any) -> Any:
         raise _loading(card, e) from None
 
 
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert")  # positions are counted from behind the padding id
-
-
 def load_tokenizer(card: ModelCard) -> Any:
     "The model's fast tokenizer, padding on the right, with a padding token (end-of-text where the model has none)."
     from transformers import AutoTokenizer
@@ -81,7 +78,7 @@ def load_tokenizer(card: ModelCard) -> Any:
 def usable_length(config: Any, tokenizer: Any, wanted: int) -> int:
     "Tokens of a text that the model can take, at most `wanted`: absolute positions and the tokenizer's own limit (where it states one) bound it."
     positions = getattr(config, "max_position_embeddings", None) or wanted
-    if config.model_type in _OFFSET_POSITIONS:
+    if family_of(config).positions_after_padding:
         positions -= config.pad_token_id + 1
     return int(min(wanted, positions, tokenizer.model_max_length))
 
@@ -135,20 +132,12 @@ def load_decoder(card: ModelCard, device: str = "cpu") -> Any:
 
 
 # %% ../../nbs/models/20_loading.ipynb #614c73e6
-HEAD_NAMES = (
-    "pre_classifier",
-    "classifier",
-    "score",
-    "classification_head",
-    "sequence_summary",
-    "logits_proj",
-)  # what transformers calls the layers of a classification head
-HEAD_MODULES = [
-    rf"(?:.*\.)?(?:{'|'.join(HEAD_NAMES)}|pooler)"
-]  # as a pattern, at any depth: a new pooler is `bert.pooler.dense`
+def head_patterns(family: Family) -> list[str]:
+    "The head's modules as patterns of full names, at any depth: a new pooler is `bert.pooler.dense`."
+    return [rf"(?:.*\.)?(?:{'|'.join((*family.head, *family.pooler))})"]
 
 
-def nf4_config(device: str) -> Any:
+def nf4_config(device: str, family: Family = UNKNOWN) -> Any:
     "bitsandbytes' NF4 settings: double quantisation, float32 arithmetic on a CPU, bfloat16 on CUDA, the head left alone."
     import torch
     from transformers import BitsAndBytesConfig
@@ -161,7 +150,7 @@ def nf4_config(device: str) -> Any:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
-        llm_int8_skip_modules=HEAD_MODULES,
+        llm_int8_skip_modules=head_patterns(family),
     )
 
 
@@ -174,15 +163,16 @@ def compute_as_asked(model: Any) -> None:
 
 
 # %% ../../nbs/models/20_loading.ipynb #6926ed3c
-def _placement(card: ModelCard, quantized: bool, frozen: bool, device: str) -> dict[str, Any]:
+def _placement(card: ModelCard, quantized: bool, frozen: bool, device: str) -> dict[str, object]:
     "Number format and, for 4-bit weights, the place to load to."
     import torch
 
     place = pick_device(device)
     dtype = getattr(torch, card.dtype) if frozen and place == "cuda" else torch.float32
-    return {"dtype": dtype} | (
-        {"quantization_config": nf4_config(place), "device_map": {"": place}} if quantized else {}
-    )
+    if not quantized:
+        return {"dtype": dtype}
+    family = family_of(model_config(card))
+    return {"dtype": dtype, "quantization_config": nf4_config(place, family), "device_map": {"": place}}
 
 
 def load_for_classification(

@@ -19,6 +19,7 @@ from typing import Any
 from ..base.errors import InputError, nearest
 from ..base.files import file_hash, user_path
 from ..base.hub import hub_trouble
+from .families import family_of
 from .tiny_models import twin_folder
 
 
@@ -38,11 +39,15 @@ class ModelCard:
     pooling: str = "mean"  # mean, cls or last
     normalize: bool = False  # whether the model's own recipe scales embeddings to length 1
     target_modules: str = ""  # comma-separated; empty: the architecture family's
-    chat_template: bool = False
     dtype: str = "float32"
     package: str = ""
     sha256: str = ""  # of model.safetensors, where it is known
     folder: str = ""  # a local model
+
+    @property
+    def is_baseline(self) -> bool:
+        "Whether no network is behind it."
+        return self.kind == "baseline"
 
 
 # %% ../../nbs/models/10_registry.ipynb #e820a8cb
@@ -78,7 +83,6 @@ def _decoder(
         context_length,
         "decoder",
         "last",
-        chat_template=True,
         dtype="bfloat16",
     )
 
@@ -145,8 +149,10 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def _folder_card(folder: Path) -> ModelCard:
     config = _json_object(folder / "config.json")
-    decoder = any("CausalLM" in a for a in config.get("architectures") or []) or config.get("is_decoder", False)
-    pooling, pool_file = "last" if decoder else "mean", folder / "1_Pooling" / "config.json"
+    family = family_of(config.get("model_type", ""))
+    writes = any("CausalLM" in a for a in config.get("architectures") or []) or config.get("is_decoder", False)
+    decoder = family.decoder or writes
+    pooling, pool_file = "last" if writes else family.pooling, folder / "1_Pooling" / "config.json"
     if pool_file.is_file():
         stated = _json_object(pool_file)
         pooling = (
@@ -228,8 +234,8 @@ def model_source(card: ModelCard) -> tuple[str, str | None]:
 def model_fingerprint(card: ModelCard) -> str:
     "What names the weights: a hash of the model's files, or its Hub id and revision."
     source, revision = model_source(card)
-    if card.kind == "baseline" or not Path(source).is_dir():
-        return card.alias if card.kind == "baseline" else f"{source}@{revision or 'main'}"
+    if card.is_baseline or not Path(source).is_dir():
+        return card.alias if card.is_baseline else f"{source}@{revision or 'main'}"
     wanted = sorted(p for p in Path(source).rglob("*") if p.suffix in (".safetensors", ".json", ".txt", ".model"))
     return hashlib.sha256("".join(f"{p.name}:{file_hash(p)};" for p in wanted).encode()).hexdigest()[:16]
 

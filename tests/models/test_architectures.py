@@ -13,7 +13,7 @@ from senticompare.base.errors import InputError
 from senticompare.classify.checkpoint import save_classifier
 from senticompare.classify.classifier import train_classifier
 from senticompare.data.splits import load_splits
-from senticompare.models.architectures import ARCHITECTURES, DECODERS
+from senticompare.models.architectures import ARCHITECTURES
 from senticompare.spec.run_spec import make_spec
 
 SMALL = {
@@ -109,7 +109,7 @@ def test_neighbours_and_padding_do_not_matter(alias, quantized):
     texts = [t[:150] for t in load_splits(spec_of(alias, "frozen")).test["text"][:8]]
     found = {}
     with torch.inference_mode():
-        for side in ("right", "left") if alias in DECODERS else ("right",):
+        for side in ("right", "left") if ARCHITECTURES[alias].family.decoder else ("right",):
             tokenizer.padding_side = side
             batch = tokenizer(
                 texts, padding=True, truncation=True, max_length=48, return_tensors="pt", return_token_type_ids=False
