@@ -13,8 +13,9 @@ from typing import Any
 
 from ..base.atomic_folders import put_in_place, working_folder
 from ..base.errors import InputError, nearest
-from ..base.files import bundled, home
+from ..base.files import bundled
 from ..base.runtime import quiet
+from ..base.workspace import workspace
 from .architectures import ARCHITECTURES, Architecture
 
 # %% ../../nbs/models/32_tiny_models.ipynb #507410a0
@@ -98,12 +99,12 @@ def _twin_config(shape: Architecture, tokenizer: Any) -> Any:
 
 
 # %% ../../nbs/models/32_tiny_models.ipynb #317afbb5
+@quiet()
 def build_twin(alias: str, folder: Path) -> Path:
     "A tiny random model of a named architecture, saved to `folder` like a downloaded one; the same bytes every time."
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-    quiet()
     if alias not in ARCHITECTURES:
         raise InputError(f"no tiny twin of {alias!r}{nearest(alias, ARCHITECTURES)}")
     shape = ARCHITECTURES[alias]
@@ -124,7 +125,7 @@ def twin_folder(alias: str) -> Path:
 
     if alias not in ARCHITECTURES:
         raise InputError(f"no tiny twin of {alias!r}{nearest(alias, ARCHITECTURES)}")
-    folder = home() / "twins" / alias
+    folder = workspace().tiny_models / alias
     if not (folder / "tokenizer.json").is_file():
         with working_folder(folder.parent, alias) as work, FileLock(f"{folder}.lock"):
             if not (folder / "tokenizer.json").is_file():

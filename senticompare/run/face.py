@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, nearest
-from ..base.files import atomic_path, home, user_path
+from ..base.files import atomic_path, user_path
+from ..base.workspace import workspace
 from ..base.text import slug, visible
 from .execute import Event, run_plan
 from .matrix import BASELINES, matrix
@@ -64,7 +65,7 @@ def store_frame(
 ) -> Path:  # `<name>-<hash of the content>.parquet`
     "Write a DataFrame into the workspace, unless it is there; InputError for an unknown or unstorable column."
     content = _parquet(_of_columns(frame, columns))
-    path = home() / "frames" / f"{slug(name)}-{hashlib.sha256(content).hexdigest()[:12]}.parquet"
+    path = workspace().home / "frames" / f"{slug(name)}-{hashlib.sha256(content).hexdigest()[:12]}.parquet"
     if not path.exists():
         with atomic_path(path) as unfinished:
             unfinished.write_bytes(content)
@@ -208,7 +209,7 @@ def _folder(suite: Suite, settings: dict[str, object], reports: str | Path | Non
     if reports is not None:
         return user_path(reports) / suite.name
     shared = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
-    return home() / "comparisons" / f"{suite.name}-{shared}"
+    return workspace().home / "comparisons" / f"{suite.name}-{shared}"
 
 
 # %% ../../nbs/run/40_face.ipynb #cd0d9659
