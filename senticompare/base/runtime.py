@@ -10,7 +10,6 @@ import logging
 import os
 import warnings
 
-
 from .errors import InputError, nearest
 
 

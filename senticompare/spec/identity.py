@@ -11,7 +11,6 @@ from typing import Any
 
 from ..base.checksums import digest
 from ..base.text import slug
-from .methods import METHODS
 from .run_spec import RunSpec
 
 # %% ../../nbs/spec/30_identity.ipynb #913bcc6b
@@ -40,4 +39,4 @@ def spec_hash(spec: RunSpec, inputs: dict[str, str]) -> str:
 
 def training_hash(spec: RunSpec, inputs: dict[str, str]) -> str:
     "The same without the head and the variant's name: runs that differ only there share one trained model."
-    return spec_hash(replace(spec, head=METHODS[spec.method].heads[0], variant="", truncation_limit=None), inputs)
+    return spec_hash(replace(spec, head=spec.method_info.heads[0], variant="", truncation_limit=None), inputs)

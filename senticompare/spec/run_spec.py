@@ -4,16 +4,25 @@
 
 # %% auto #0
 __all__ = [
-    "TRAINING_DEFAULTS",
-    "ADAPTER_DEFAULTS",
+    "Setting",
+    "FIELD_TYPES",
     "CHOICES",
     "DATA_FIELDS",
-    "FIELD_TYPES",
+    "Rule",
+    "setting",
+    "rule_of",
+    "DataSpec",
+    "TrainSpec",
+    "AdapterSpec",
+    "RunName",
     "RunSpec",
     "separator_sign",
     "encoding_name",
+    "usual_values",
     "field_type",
+    "checked_settings",
     "make_spec",
+    "make_data_spec",
     "setting_value",
 ]
 
@@ -21,92 +30,145 @@ __all__ = [
 import codecs
 import os
 import re
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from math import inf
+from typing import Any, TypeVar, cast
 
 from ..base.errors import InputError, nearest
 from ..base.text import slug
-from .methods import METHODS
+from .methods import BASELINE_MODELS, MAJORITY, METHODS, Method, heads_for
+
+# %% ../../nbs/spec/20_run_spec.ipynb #dc621986
+Setting = str | int | float | bool | None  # what a field can hold
 
 
-# %% ../../nbs/spec/20_run_spec.ipynb #bb5294e0
 @dataclass(frozen=True)
-class RunSpec:
-    "One run: a model, a way of tuning it, a head, a dataset and a seed, with everything that could change its numbers."
+class Rule:
+    "What a field accepts, and what a method that uses it takes when nothing is said."
 
-    model: str = "all-MiniLM-L6-v2"  # registry alias, Hub id or folder
-    method: str = "frozen"  # a key of METHODS
-    head: str | None = None  # classifier, linear, xgboost, majority; None: the method's first
+    low: float = -inf
+    high: float = inf
+    choices: tuple[Setting, ...] = ()
+    usual: Setting = None
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #f70565bd
+def setting(
+    low: float = -inf, high: float = inf, default: Setting = None, *, usual: Setting = None, choices: tuple[Setting, ...] = ()
+) -> Any:  # fmt: skip
+    "A dataclass field with its `Rule`: smallest and largest value, default, what a method uses when unset, choices."
+    return field(default=default, metadata={"rule": Rule(low, high, choices, usual)})
+
+
+def rule_of(one: "Field[Any]") -> Rule:
+    "The rule of a field of a specification."
+    rule = one.metadata.get("rule", Rule())
+    return rule if isinstance(rule, Rule) else Rule()
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #fae766e9
+_SEED = 2**31 - 1  # largest seed that numpy, torch and xgboost all take
+_ROWS = (2, 10**9)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    "Which texts are read, how they are written, and how many of them are used for what."
+
     dataset: str = "reviews"  # registry name, file or folder
-    seed: int = 1  # initialisation, order of batches, dropout, trees
-    variant: str = ""  # tells apart two runs of one suite that differ only in a hyperparameter
+    seed: int = setting(0, _SEED, 1)  # initialisation, order of batches, dropout, trees, noisy copies of rows
     text_column: str | None = None
     label_column: str | None = None
     separator: str | None = None  # of a CSV file's columns: one sign, or "tab"; None: a comma, in .tsv files a tab
     encoding: str | None = None  # of a CSV, TSV or JSONL file; None: UTF-8
-    stars: int | None = None  # labels are star ratings: map them to 2, 3 or 5 classes
+    stars: int | None = setting(choices=(2, 3, 5))  # labels are star ratings: map them to 2, 3 or 5 classes
     skip_bad_rows: bool = False
-    data_seed: int = 0  # which rows are drawn; the same for all seeds, so that runs stay paired
-    train_size: int | None = None
-    val_size: int | None = None
-    test_size: int | None = None
-    augment: float = 0.0  # extra noisy copies of training rows, as a share of them (0 to 2)
-    max_length: int = 256  # tokens
-    truncation_limit: float | None = None  # largest share of test texts that may be cut, 0 to 1; None: half
-    tune: int | None = None  # settings tried on validation, the defaults among them; None: the defaults alone
-    epochs: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    layer_decay: float | None = (
-        None  # each layer's rate is this times that of the layer above it (Clark et al. 2020); 1: one rate
-    )
-    gradient_accumulation: int | None = None  # batches per optimiser step; None: 1
+    data_seed: int = setting(0, _SEED, 0)  # which rows are drawn; the same for all seeds, so that runs stay paired
+    train_size: int | None = setting(*_ROWS)
+    val_size: int | None = setting(*_ROWS)
+    test_size: int | None = setting(*_ROWS)
+    augment: float = setting(0, 2, 0.0)  # extra noisy copies of training rows, as a share of them
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #458103b5
+@dataclass(frozen=True)
+class TrainSpec:
+    "How texts are cut into tokens, and how a model is trained on them."
+
+    max_length: int = setting(4, 131072, 256)  # tokens
+    truncation_limit: float | None = setting(0, 1)  # largest share of test texts that may be cut; None: half
+    tune: int | None = setting(2, 1000)  # settings tried on validation, the defaults among them; None: these alone
+    epochs: float | None = setting(0.001, 1000, usual=3.0)
+    batch_size: int | None = setting(1, 4096, usual=32)
+    learning_rate: float | None = setting(1e-8, 1)
+    layer_decay: float | None = setting(0.01, 1)  # a layer's rate over that of the layer above (Clark et al. 2020)
+    gradient_accumulation: int | None = setting(1, 4096)  # batches per optimiser step; None: 1
     gradient_checkpointing: bool = False  # recompute activations in the backward pass: slower, far less memory
-    # Arithmetic of training, or of a frozen model's embeddings: float32, bfloat16 or float16. None: float32, but training in bfloat16 where the hardware has it
-    precision: str | None = None
-    weight_decay: float | None = None
-    warmup_ratio: float | None = None
-    scheduler: str | None = (
-        None  # linear or cosine decay, or constant (then a wide average_share does what decay would)
-    )
-    patience: int | None = None  # evaluations without a better validation macro-F1
-    evals_per_epoch: int | None = None
-    average_share: float | None = None  # window of the averaged weights, as a share of the run's steps; 0: no averaging
-    lora_r: int | None = None
-    lora_alpha: int | None = None
-    lora_dropout: float | None = None
+    precision: str | None = setting(choices=("float32", "bfloat16", "float16"))  # None: bfloat16 where it is fast
+    weight_decay: float | None = setting(0, 1, usual=0.01)
+    warmup_ratio: float | None = setting(0, 0.9, usual=0.06)
+    scheduler: str | None = setting(choices=("linear", "cosine", "constant"), usual="linear")
+    patience: int | None = setting(1, 1000, usual=3)  # evaluations without a better validation macro-F1
+    evals_per_epoch: int | None = setting(1, 100, usual=2)
+    average_share: float | None = setting(0, 1, usual=0.1)  # share of the steps whose weights are averaged; 0: none
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #3f7cda1d
+@dataclass(frozen=True)
+class AdapterSpec:
+    "The shape of an adapter beside frozen weights."
+
+    lora_r: int | None = setting(1, 1024, usual=8)
+    lora_alpha: int | None = setting(1, 4096, usual=16)
+    lora_dropout: float | None = setting(0, 0.9, usual=0.1)
     target_modules: str | None = None  # comma-separated; None: the model's registry row
-    device: str = "auto"
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #4fcde693
+@dataclass(frozen=True)
+class RunName:
+    "What a run is called by, in the order in which records state it."
+
+    model: str = "all-MiniLM-L6-v2"  # registry alias, Hub id or folder
+    method: str = "frozen"  # a key of METHODS
+    head: str | None = None  # classifier, linear, xgboost, majority; None: the method's first
+    dataset: str = DataSpec.dataset  # this one and the seed are DataSpec's
+    seed: int = DataSpec.seed
+    variant: str = ""  # tells apart two runs of one suite that differ only in a hyperparameter
+
+    @property
+    def method_info(self) -> Method:
+        "The method's own record; KeyError for a name that `make_spec` refuses."
+        return METHODS[self.method]
+
+    @property
+    def reads_text(self) -> bool:
+        "Whether predictions depend on the texts; those of the majority class do not."
+        return self.model != MAJORITY
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #bb5294e0
+@dataclass(frozen=True)
+class RunSpec(AdapterSpec, TrainSpec, DataSpec, RunName):
+    "One run: a model, a method, a head, a dataset and a seed, with everything that could change its numbers."
+
+    device: str = setting(default="auto", choices=("auto", "cuda", "mps", "cpu"))
+
+    @property
+    def varies(self) -> bool:
+        "Whether another seed can give other numbers: through training, or through noisy copies of rows."
+        return self.method_info.trains or self.augment > 0
 
     @property
     def run_id(self) -> str:
         "File name of the run: `<model>--<method>--<head>--<dataset>--s<seed>`, safe on every file system."
-        method = f"{self.method}.{self.variant}" if self.variant else self.method
-        parts = [slug(p) for p in (self.model, method, self.resolved().head or "", self.dataset)]
-        return "--".join([*parts, f"s{self.seed}"])
-
-    @property
-    def varies(self) -> bool:
-        "Whether another seed can give other numbers: training can, and so can noisy copies of rows; a head on features that stand still cannot."
-        return METHODS[self.method].trains or self.augment > 0
+        words = (self.model, f"{self.method}.{self.variant}", self.resolved().head or "", self.dataset)
+        return "--".join([*map(slug, words), f"s{self.seed}"])
 
     def resolved(self) -> "RunSpec":
         "The same run with every default written out and every field that it does not use set to None."
         return _resolve(self)
-
-
-# %% ../../nbs/spec/20_run_spec.ipynb #7d42adc5
-TRAINING_DEFAULTS: dict[str, Any] = {
-    "epochs": 3.0,
-    "batch_size": 32,
-    "weight_decay": 0.01,
-    "warmup_ratio": 0.06,
-    "scheduler": "linear",
-    "patience": 3,
-    "evals_per_epoch": 2,
-    "average_share": 0.1,
-}
-ADAPTER_DEFAULTS: dict[str, Any] = {"lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
 
 
 # %% ../../nbs/spec/20_run_spec.ipynb #5a1e0102
@@ -120,133 +182,77 @@ def separator_sign(name: str) -> str:
     return sign
 
 
+# %% ../../nbs/spec/20_run_spec.ipynb #c5df6af3
+_COMMON = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "latin-1", "shift_jis", "gb18030")
+
+
 def encoding_name(name: str) -> str | None:
     "Python's own name of a text encoding, None for UTF-8, which is the default; InputError for an unknown one."
     try:
         "".encode(name)  # bytes to bytes, such as hex, is refused here
         known = codecs.lookup(name).name
     except (LookupError, ValueError):
-        common = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "latin-1", "shift_jis", "gb18030")
-        raise InputError(f"option encoding: {name[:40]!r} is not known{nearest(name, common)}") from None
+        raise InputError(f"option encoding: {name[:40]!r} is not known{nearest(name, _COMMON)}") from None
     return None if known in ("utf-8", "utf-8-sig") else known
 
 
+# %% ../../nbs/spec/20_run_spec.ipynb #7d42adc5
+def usual_values(*kinds: type) -> dict[str, Setting]:
+    "What the fields of specifications are, by name, when a method uses them and nothing is said."
+    return {f.name: rule_of(f).usual for kind in kinds for f in fields(kind) if rule_of(f).usual is not None}
+
+
+def _stated(spec: RunSpec, usual: Mapping[str, Setting], used: bool) -> dict[str, Setting]:
+    stated = {name: getattr(spec, name) for name in usual}
+    return {name: (usual[name] if stated[name] is None else stated[name]) if used else None for name in usual}
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #d783c7fd
+_S = TypeVar("_S")
+
+
+def _made(make: Callable[..., _S], *values: object, **settings: Setting) -> _S:
+    "A record from checked settings: their types were checked against its fields, which a type checker cannot see."
+    return make(*values, **settings)
+
+
 # %% ../../nbs/spec/20_run_spec.ipynb #002c9e82
-def _resolve(spec: RunSpec) -> RunSpec:
-    method = METHODS[spec.method]
-    head = spec.head or ("majority" if spec.model == "majority" else method.heads[0])
-    filled: dict[str, Any] = {"head": head}
-    tables = [
-        ({**TRAINING_DEFAULTS, "learning_rate": method.learning_rate}, method.trains),
-        ({"layer_decay": method.layer_decay}, method.layer_decay is not None),
-        (ADAPTER_DEFAULTS, method.adapter not in ("", "ia3")),
-    ]
-    for defaults, used in tables:
-        for name, default in defaults.items():
-            given = getattr(spec, name)
-            filled[name] = (default if given is None else given) if used else None
+def _unused(spec: RunSpec) -> dict[str, Setting]:
+    "The fields without a usual value that a run's method does not use, as they are when nothing is said."
+    method, unused = spec.method_info, dict[str, Setting]()
     if not method.adapter:
-        filled["target_modules"] = None
+        unused["target_modules"] = None
     if not method.trains:
-        filled |= {"gradient_accumulation": None, "gradient_checkpointing": False, "tune": None}
-        filled["precision"] = spec.precision if spec.method == "frozen" and spec.precision != "float32" else None
+        unused |= {"gradient_accumulation": None, "gradient_checkpointing": False, "tune": None}
+        unused["precision"] = spec.precision if method.has_network and spec.precision != "float32" else None
+    return unused
+
+
+def _resolve(spec: RunSpec) -> RunSpec:
+    method = spec.method_info
+    training = usual_values(TrainSpec) | {"learning_rate": method.learning_rate}
+    filled = _stated(spec, training, method.trains) | _unused(spec)
+    filled |= _stated(spec, {"layer_decay": method.layer_decay}, method.layer_decay is not None)
+    filled |= _stated(spec, usual_values(AdapterSpec), method.has_rank)
+    filled["head"] = spec.head or (method.heads[0] if spec.reads_text else MAJORITY)
     if spec.separator is not None:
         filled["separator"] = separator_sign(spec.separator).replace("\t", "tab")
-    return replace(spec, **filled, encoding=encoding_name(spec.encoding or "utf-8"))
-
-
-# %% ../../nbs/spec/20_run_spec.ipynb #3104019f
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "scheduler": ("linear", "cosine", "constant"),
-    "precision": ("float32", "bfloat16", "float16"),
-    "device": ("auto", "cuda", "mps", "cpu"),
-    "stars": (2, 3, 5),
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**31 - 1), "data_seed": (0, 2**31 - 1), "train_size": (2, 10**9), "val_size": (2, 10**9), "test_size": (2, 10**9), "augment": (0, 2),
-    "max_length": (4, 131072), "truncation_limit": (0, 1), "tune": (2, 1000), "epochs": (0.001, 1000), "batch_size": (1, 4096),
-    "gradient_accumulation": (1, 4096), "learning_rate": (1e-8, 1), "layer_decay": (0.01, 1), "weight_decay": (0, 1), "warmup_ratio": (0, 0.9),
-    "patience": (1, 1000), "evals_per_epoch": (1, 100), "average_share": (0, 1), "lora_r": (1, 1024), "lora_alpha": (1, 4096), "lora_dropout": (0, 0.9),
-}  # fmt: skip
-
-# %% ../../nbs/spec/20_run_spec.ipynb #67828357
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "a word or a name; in a file, quotes make it one",
-    "bool": "true or false",
-}
-
-
-def _shown(value: Any) -> str:
-    "A value in an error: plain ones in full, others by their type, since a whole table in one line helps nobody."
-    return (
-        repr(value)[:100]
-        if isinstance(value, (str, int, float, list, dict, type(None)))
-        else f"a {type(value).__name__}"
-    )
-
-
-def _check_type(name: str, value: Any, annotation: str) -> Any:
-    "The value in the field's type (an int may stand for a float), or an InputError."
-    wanted = str(annotation).split(" | ")[0]
-    if wanted == "str" and isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is None and "None" in str(annotation):
-        return None
-    if wanted == "float" and isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-        value = float(value)  # papermill hands 2e-5 over as a text
-    kind = {"int": int, "float": (int, float), "str": str, "bool": bool}[wanted]
-    if not isinstance(value, kind) or (isinstance(value, bool) and wanted != "bool"):  # type: ignore[arg-type]
-        raise InputError(f"option {name}: {_shown(value)} is not {_KINDS[wanted]}")
-    return float(value) if wanted == "float" else value
-
-
-# %% ../../nbs/spec/20_run_spec.ipynb #dadcee2a
-def _check_value(name: str, value: Any) -> None:
-    if name in CHOICES and value is not None and value not in CHOICES[name]:
-        raise InputError(f"option {name}: unknown value {value!r}{nearest(value, map(str, CHOICES[name]))}")
-    if name in _RANGES and value is not None and not _RANGES[name][0] <= value <= _RANGES[name][1]:
-        raise InputError(f"option {name}: {value} is outside {_RANGES[name][0]:g} to {_RANGES[name][1]:g}")
-    if value is not None and name in (readers := {"separator": separator_sign, "encoding": encoding_name}):
-        readers[name](value)
-
-
-def _check_pairing(spec: RunSpec) -> None:
-    "Model, method and head must go together; a variant must be usable in a file name."
-    if spec.method not in METHODS:
-        raise InputError(f"unknown method {spec.method!r}{nearest(spec.method, METHODS)}")
-    if (spec.model in ("majority", "tfidf")) != (spec.method == "baseline"):
-        raise InputError(
-            f"model {spec.model!r} does not go with method {spec.method!r}: majority and tfidf are baselines, other models are not"
-        )
-    heads = ("majority",) if spec.model == "majority" else METHODS[spec.method].heads
-    if spec.head is not None and spec.head not in heads:
-        raise InputError(f"head {spec.head!r} does not go with method {spec.method!r}{nearest(spec.head, heads)}")
-    if spec.variant != slug(spec.variant) and spec.variant:
-        raise InputError(f"option variant: {spec.variant!r} may hold only letters, digits, '.', '_' and '-'")
+    filled["encoding"] = encoding_name(spec.encoding or "utf-8")
+    resolved: RunSpec = _made(replace, spec, **filled)
+    return resolved
 
 
 # %% ../../nbs/spec/20_run_spec.ipynb #9b99f288
-DATA_FIELDS = (
-    "dataset",
-    "text_column",
-    "label_column",
-    "separator",
-    "encoding",
-    "stars",
-    "skip_bad_rows",
-    "data_seed",
-    "train_size",
-    "val_size",
-    "test_size",
-)
-FIELD_TYPES: dict[str, str] = {
-    f.name: str(f.type) if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type))
-    for f in fields(RunSpec)
+FIELD_TYPES: dict[str, str] = {  # "int | None", "str", ... of each setting of a run, in order
+    f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type) for f in fields(RunSpec)
 }
+_RULES = {f.name: rule_of(f) for f in fields(RunSpec)}
+CHOICES = {name: rule.choices for name, rule in _RULES.items() if rule.choices}
+_NOT_ROWS = ("seed", "augment")  # they add copies of training rows, and decide nothing about which rows are drawn
+DATA_FIELDS = tuple(f.name for f in fields(DataSpec) if f.name not in _NOT_ROWS)
 
 
+# %% ../../nbs/spec/20_run_spec.ipynb #f10699b9
 def field_type(name: str) -> str:
     "The type of a run's setting, as written; InputError for an unknown name."
     if name not in FIELD_TYPES:
@@ -254,33 +260,110 @@ def field_type(name: str) -> str:
     return FIELD_TYPES[name]
 
 
-def make_spec(values: dict[str, Any]) -> RunSpec:
-    "A checked `RunSpec` from plain values; raises InputError for an unknown key, a wrong type, value or pairing."
+# %% ../../nbs/spec/20_run_spec.ipynb #67828357
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": (str, "a word or a name; in a file, quotes make it one"),
+    "bool": (bool, "true or false"),
+}
+
+
+def _shown(value: object) -> str:
+    "A value as an error repeats it."
+    plain = isinstance(value, str | int | float | list | dict | None)
+    return repr(value)[:100] if plain else f"a {type(value).__name__}"
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #b9b8d1bd
+def _check_type(name: str, value: object, annotation: str) -> Setting:
+    "The value in the field's type, or an InputError."
+    wanted = annotation.split(" | ")[0]
+    kind, words = _KINDS[wanted]
+    if wanted == "str" and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if value is None and "None" in annotation:
+        return None
+    if wanted == "float" and isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and wanted != "bool"):
+        raise InputError(f"option {name}: {_shown(value)} is not {words}")
+    return float(value) if wanted == "float" and isinstance(value, int | float) else cast(Setting, value)
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #dadcee2a
+def _check_value(name: str, value: Setting) -> None:
+    "InputError for a value outside of its field's range or choices."
+    rule = _RULES[name]
+    if value is not None and rule.choices and value not in rule.choices:
+        raise InputError(f"option {name}: unknown value {value!r}{nearest(str(value), map(str, rule.choices))}")
+    if isinstance(value, int | float) and not rule.low <= value <= rule.high:
+        raise InputError(f"option {name}: {value} is outside {rule.low:g} to {rule.high:g}")
+    if value is not None and name in (readers := {"separator": separator_sign, "encoding": encoding_name}):
+        readers[name](str(value))
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #67fa0e4a
+def _check_pairing(spec: RunSpec) -> None:
+    "Model, method and head must go together; a variant must be usable in a file name."
+    if spec.method not in METHODS:
+        raise InputError(f"unknown method {spec.method!r}{nearest(spec.method, METHODS)}")
+    heads = heads_for(spec.method_info, spec.model)
+    if not heads:
+        raise InputError(
+            f"model {spec.model!r} does not go with method {spec.method!r}: "
+            f"{' and '.join(BASELINE_MODELS)} are baselines, other models are not"
+        )
+    if spec.head is not None and spec.head not in heads:
+        raise InputError(f"head {spec.head!r} does not go with method {spec.method!r}{nearest(spec.head, heads)}")
+    if spec.variant != slug(spec.variant) and spec.variant:
+        raise InputError(f"option variant: {spec.variant!r} may hold only letters, digits, '.', '_' and '-'")
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #c6cad6a5
+def checked_settings(values: Mapping[str, object]) -> dict[str, Setting]:
+    "Settings of a run in the types of their fields; InputError for an unknown name, a wrong type or value."
     if hasattr(values, "columns"):
         raise InputError(
-            f"a run's settings are names and values, not a {type(values).__name__}; write the table to a file and name that as the dataset"
+            f"a run's settings are names and values, not a {type(values).__name__}; "
+            "write the table to a file and name that as the dataset"
         )
     checked = {name: _check_type(name, value, field_type(name)) for name, value in values.items()}
     for name, value in checked.items():
         _check_value(name, value)
-    spec = RunSpec(**checked)
+    return checked
+
+
+# %% ../../nbs/spec/20_run_spec.ipynb #bb0a479d
+def make_spec(values: Mapping[str, object]) -> RunSpec:
+    "A checked `RunSpec` from plain values; InputError for an unknown key, a wrong type, value or pairing."
+    spec = _made(RunSpec, **checked_settings(values))
     _check_pairing(spec)
     return spec
 
 
+# %% ../../nbs/spec/20_run_spec.ipynb #365a0b41
+def make_data_spec(values: Mapping[str, object]) -> DataSpec:
+    "A checked `DataSpec` from plain values; InputError as from `make_spec`, also for settings that are not of data."
+    for name in values:
+        if field_type(name) and name not in DataSpec.__dataclass_fields__:
+            raise InputError(f"option {name} is no setting of data{nearest(name, DataSpec.__dataclass_fields__)}")
+    return _made(DataSpec, **checked_settings(values))
+
+
 # %% ../../nbs/spec/20_run_spec.ipynb #24f1c9d0
-_WORDS: dict[str, Any] = {"true": True, "false": False, "none": None, "null": None}
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
+_NUMBERS = {"int": r"[+-]?\d{1,15}", "float": r"[+-]?(\d{1,15}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?"}
 
 
-def setting_value(name: str, text: str) -> Any:
-    "The value of a setting given as text, in the type of its field; InputError for an unknown name or another type."
+def setting_value(name: str, text: str) -> Setting:
+    "The value of a setting given as text, in its field's type; InputError for an unknown name or another type."
     kind = field_type(name)
     wanted = kind.split(" | ")[0]
     if wanted == "str":
         return text
     if (wanted == "bool" or "None" in kind) and text.lower() in _WORDS:
         return _check_type(name, _WORDS[text.lower()], kind)
-    pattern = r"[+-]?\d{1,15}" if wanted == "int" else r"[+-]?(\d{1,15}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?"
-    if wanted == "bool" or not re.fullmatch(pattern, text.strip(), re.ASCII):
+    if wanted == "bool" or not re.fullmatch(_NUMBERS[wanted], text.strip(), re.ASCII):
         raise InputError(f"option {name}: {text[:40]!r} is not {'true or false' if wanted == 'bool' else 'a number'}")
     return int(text) if wanted == "int" else float(text)

@@ -7,7 +7,7 @@ __all__ = ["check_used", "Suite", "expand", "suite_names", "load_suite", "read_c
 
 # %% ../../nbs/spec/40_suites.ipynb #8c30396f
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,16 @@ from ..base.errors import InputError, nearest
 from ..base.files import bundled, user_path
 from ..base.text import slug
 from ..base.yaml_files import read_yaml
-from .methods import METHODS
-from .run_spec import ADAPTER_DEFAULTS, TRAINING_DEFAULTS, RunSpec, make_spec
+from .run_spec import AdapterSpec, RunSpec, TrainSpec, make_spec
 
 # %% ../../nbs/spec/40_suites.ipynb #dfb2c7a4
-_TRAINING = (
-    *TRAINING_DEFAULTS,
-    *ADAPTER_DEFAULTS,
-    "learning_rate",
-    "layer_decay",
-    "target_modules",
-    "gradient_accumulation",
-    "gradient_checkpointing",
-    "tune",
-)
+_ALSO_FROZEN = ("max_length", "truncation_limit", "precision")  # they concern a frozen model's embeddings, too
+_TRAINING = tuple(f.name for kind in (TrainSpec, AdapterSpec) for f in fields(kind) if f.name not in _ALSO_FROZEN)
 
 
 def _uses(run: RunSpec, name: str) -> bool:
     return (
-        METHODS[run.method].trains if name == "gradient_checkpointing" else getattr(run, name) is not None
+        run.method_info.trains if name == "gradient_checkpointing" else getattr(run, name) is not None
     )  # 0 is a setting, too
 
 

@@ -4,15 +4,13 @@ import pytest
 
 from senticompare.base.errors import InputError
 from senticompare.base.files import home, user_path
+from senticompare.base.text import visible
 from senticompare.cli.main import run_command
-from senticompare.data import splits as data
-from senticompare.spec import run_spec as config
 from senticompare.spec.run_spec import RunSpec
 
 
 def test_control_characters_become_escapes():
-    assert data.visible is config.visible
-    shown = data.visible("\x1b[31mred\x1b]0;title\x07 \u202eevil\ud800 caf\u00e9 \U0001f642\nnext")
+    shown = visible("\x1b[31mred\x1b]0;title\x07 \u202eevil\ud800 caf\u00e9 \U0001f642\nnext")
     assert shown == r"\x1b[31mred\x1b]0;title\x07 \u202eevil\ud800 " + "caf\u00e9 \U0001f642 next"
     shown.encode("utf-8")
 
