@@ -13,12 +13,16 @@ import unicodedata
 
 # %% ../../nbs/data/10_cleaning.ipynb #6a6d6708
 _BREAKS = re.compile(r"<br\s*/?>|</?p>", re.IGNORECASE)
-LONE_HALF = re.compile(r"[\ud800-\udfff]")  # half of a pair that JSON can hold and no file can
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
+LONE_HALF = re.compile(r"[\ud800-\udfff]")  # half of a surrogate pair
 
 
+# %% ../../nbs/data/10_cleaning.ipynb #f32ca77c
 def clean_text(text: str) -> str:
-    "Text without HTML breaks, entities, control characters and runs of white space, in Unicode NFC."
+    """Text without HTML breaks, entities, control characters and runs of white space, in Unicode NFC.
+
+    The result is one line, empty where nothing readable is left.
+    """
     text = _BREAKS.sub(" ", html.unescape(LONE_HALF.sub("\ufffd", text)))
     text = _CONTROL.sub(" ", unicodedata.normalize("NFC", text))
     return " ".join(text.split())
@@ -26,15 +30,17 @@ def clean_text(text: str) -> str:
 
 # %% ../../nbs/data/10_cleaning.ipynb #ab9faa64
 def text_key(text: str) -> bytes:
-    "16-byte content hash of a text."
+    """16-byte content hash (BLAKE2b) of a text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+# %% ../../nbs/data/10_cleaning.ipynb #6b066158
 def normal_form(text: str) -> str:
-    "Lower-case words only: two texts with the same normal form differ in nothing that matters."
+    """Lower-case words only: two texts with the same normal form differ in nothing that matters."""
     return " ".join(re.findall(r"\w+", text.casefold())) or text
 
 
+# %% ../../nbs/data/10_cleaning.ipynb #74302ac5
 def leak_key(text: str) -> bytes:
-    "Key by which a text is kept out of a later split: the hash of its normal form."
+    """16-byte key by which a text is kept out of another split: the hash of its normal form."""
     return text_key(normal_form(text))

@@ -7,6 +7,7 @@ __all__ = [
     "STAR_CLASSES",
     "SLICE_COLUMNS",
     "LOOK_AHEAD",
+    "Check",
     "BadRow",
     "Reason",
     "BadRows",
@@ -22,28 +23,29 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..base.errors import InputError
 from .cleaning import clean_text
 from .columns import columns_of
 from .registry import DatasetSource
-from .tables import Table, reading
-from ..spec.run_spec import RunSpec
+from .tables import RawRow, Rows, Table, reading
+from ..spec.run_spec import DataSpec
 
 
 # %% ../../nbs/data/40_rows.ipynb #8a87531c
 class BadRow(Exception):
-    "A row that cannot be used; `reason` is the short name it is counted under."
+    """A row that cannot be used; `reason` is the short name it is counted under."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
         self.reason = reason
 
 
+# %% ../../nbs/data/40_rows.ipynb #71188f22
 @dataclass
 class Reason:
-    "Rows that cannot be used for one reason: how many, and what is wrong with the first of them."
+    """Rows that cannot be used for one reason: how many, and what is wrong with the first of them."""
 
     rows: int
     first_row: int
@@ -52,70 +54,83 @@ class Reason:
 
 # %% ../../nbs/data/40_rows.ipynb #5a1e0323
 class BadRows(dict[str, Reason]):
-    "Rows of one table that cannot be used, by reason."
+    """Rows of one table that cannot be used, by reason."""
 
     def add(self, number: int, bad: BadRow, rows: int = 1) -> None:
-        "Count a row, or several of one kind whose first has this number."
+        """Count a row, or several of one kind whose first has this number."""
         self.setdefault(bad.reason, Reason(0, number, str(bad))).rows += rows
 
     def counts(self) -> dict[str, int]:
-        "Rows by reason."
+        """Rows by reason."""
         return {name: reason.rows for name, reason in self.items()}
 
     def words(self) -> str:
-        "All reasons in one line, with the first row of each."
-        return ", ".join(
-            f"{r.rows:,} × {name} (row {r.first_row:,}{'' if r.detail == name else ': ' + r.detail})"
-            for name, r in self.items()
-        )
+        """All reasons in one line, with the first row of each."""
+        details = {name: "" if r.detail == name else f": {r.detail}" for name, r in self.items()}
+        return ", ".join(f"{r.rows:,} × {name} (row {r.first_row:,}{details[name]})" for name, r in self.items())
 
 
 # %% ../../nbs/data/40_rows.ipynb #5a1e0321
-STAR_CLASSES: dict[int, Callable[[float], int | None]] = {
+STAR_CLASSES: dict[int, Callable[[float], int | None]] = {  # number of classes -> stars (1 to 5) -> class index
     2: lambda s: None if s == 3 else int(s > 3),
     3: lambda s: 0 if s < 3 else 1 if s == 3 else 2,
     5: lambda s: int(s) - 1,
 }
 
 
-# %% ../../nbs/data/40_rows.ipynb #85be5db3
-def parse_label(value: Any, stars: int | None) -> int | str:
-    "A label as a whole number or a lower-case word; star ratings (1 to 5) as class numbers."
-    if isinstance(value, (list, dict, bytes)):
-        raise BadRow(
-            "label is not a word or a number", f"the label is a {type(value).__name__}, not a word or a number"
-        )
+# %% ../../nbs/data/40_rows.ipynb #eb3ddad0
+def _label_text(value: object) -> str:
+    if isinstance(value, list | dict | bytes):
+        what = f"the label is a {type(value).__name__}, not a word or a number"
+        raise BadRow("label is not a word or a number", what)
     text = "" if value is None else clean_text(str(value)).casefold()
     if re.fullmatch(r"[+-]?\d*\.\d*[1-9]\d*", text) or len(text) > 100:
         raise BadRow("label is not a class", f"label {text[:20]} is not a class: a word or a whole number")
     if text in ("", "nan", "none", "null"):
         raise BadRow("missing label")
-    number = float(text) if re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", text) else None
-    if stars is None:
-        return text if number is None else int(number)
+    return text
+
+
+# %% ../../nbs/data/40_rows.ipynb #80de3744
+def _star_class(number: float | None, value: object, classes: int) -> int:
     if number is None or not 1 <= number <= 5:
         raise BadRow("label is not a star rating", f"label {value!r} is not a star rating from 1 to 5")
-    rated = STAR_CLASSES[stars](number)
+    rated = STAR_CLASSES[classes](number)
     if rated is None:
         raise BadRow("three stars (no class)", "three stars are neither negative nor positive")
     return rated
+
+
+# %% ../../nbs/data/40_rows.ipynb #85be5db3
+def parse_label(value: object, stars: int | None) -> int | str:
+    """A label as a whole number or a lower-case word; with `stars` (2, 3 or 5 classes) a rating's class index.
+
+    Raises BadRow for a label that is missing or no class.
+    """
+    text = _label_text(value)
+    number = float(text) if re.fullmatch(r"[+-]?\d{1,15}(\.0*)?", text) else None
+    if stars is not None:
+        return _star_class(number, value, stars)
+    return text if number is None else int(number)
 
 
 # %% ../../nbs/data/40_rows.ipynb #6acf0707
 SLICE_COLUMNS = ("strength", "category", "domain", "stars", "flags")
 
 
+# %% ../../nbs/data/40_rows.ipynb #c13210ec
 class Row(NamedTuple):
-    "One usable row."
+    """One usable row."""
 
-    number: int
-    text: str
+    number: int  # in its file, from 1
+    text: str  # cleaned, never empty
     label: int | str
-    extras: dict[str, Any]
+    extras: dict[str, object]  # those of SLICE_COLUMNS that the file has
 
 
-def check_row(number: int, raw: dict[str, Any], text_column: str, label_column: str, stars: int | None) -> Row:
-    "The row, cleaned; BadRow when its text or label cannot be used."
+# %% ../../nbs/data/40_rows.ipynb #aff602eb
+def check_row(number: int, raw: RawRow, text_column: str, label_column: str, stars: int | None) -> Row:
+    """The row, cleaned; BadRow where its text or label cannot be used."""
     if None in raw:
         raise BadRow("more cells than columns", "more cells than columns: is a text with a comma not quoted?")
     text = raw.get(text_column)
@@ -124,46 +139,56 @@ def check_row(number: int, raw: dict[str, Any], text_column: str, label_column: 
     cleaned = clean_text(text)
     if not cleaned:
         raise BadRow("empty text")
-    extras = {c: raw[c] for c in SLICE_COLUMNS if c in raw and c not in (text_column,)}
+    extras = {c: raw[c] for c in SLICE_COLUMNS if c in raw and c != text_column}
     return Row(number, cleaned, parse_label(raw.get(label_column), stars), extras)
 
 
 # %% ../../nbs/data/40_rows.ipynb #5a1e0331
 LOOK_AHEAD = 50_000  # rows behind the first bad one that are looked at
+Check = Callable[[int, RawRow], Row]  # of a row's number and cells; raises BadRow
 
 
-def _first_bad(
-    table: Table, number: int, bad: BadRow, rest: Iterator[tuple[int, Any]], check: Callable[[int, Any], Any]
-) -> str:
-    "The error of the first bad row: what is wrong with it, how many more there are, and what to do."
-    more, n = BadRows(), number
+# %% ../../nbs/data/40_rows.ipynb #99d1ec18
+def _more_bad(rest: Rows, check: Check) -> tuple[BadRows, int]:
+    more, seen = BadRows(), 0
     with suppress(InputError):  # a file that breaks off further down
-        for n, raw in islice(rest, LOOK_AHEAD):
+        for number, raw in islice(rest, LOOK_AHEAD):
+            seen += 1
             try:
-                check(n, raw)
-            except BadRow as other:
-                more.add(n, other)
+                check(number, raw)
+            except BadRow as bad:
+                more.add(number, bad)
+    return more, seen
+
+
+# %% ../../nbs/data/40_rows.ipynb #8eb5e409
+def _first_bad(table: Table, number: int, bad: BadRow, rest: Rows, check: Check) -> str:
+    more, seen = _more_bad(rest, check)
     same = more.pop(bad.reason, None)
-    told = [f"{same.rows:,} more row{'s' * (same.rows > 1)} like it"] if same else []
+    beyond = [f"{same.rows:,} more row{'s' * (same.rows > 1)} like it"] if same else []
     if others := ", ".join(f"{r.rows:,} × {name}" for name, r in more.items() if not name.startswith("three stars")):
-        told.append(f"also {others}")
-    within = f" in the next {LOOK_AHEAD:,} rows" if told and n - number == LOOK_AHEAD else ""
-    return (
-        "; ".join([f"{table.name}, row {number}: {bad}", *told])
-        + f"{within}; mend {'them' if told else 'it'} or use --skip-bad-rows"
-    )
+        beyond.append(f"also {others}")
+    within = f" in the next {LOOK_AHEAD:,} rows" if beyond and seen == LOOK_AHEAD else ""
+    what = "; ".join([f"{table.name}, row {number}: {bad}", *beyond])
+    return f"{what}{within}; mend {'them' if beyond else 'it'} or use --skip-bad-rows"
 
 
 # %% ../../nbs/data/40_rows.ipynb #ae9f574b
-def usable_rows(table: Table, spec: RunSpec, source: DatasetSource | None, bad: BadRows) -> Iterator[Row]:
-    "Checked rows of a table; a bad row is an InputError, or is counted in `bad` when the run says skip_bad_rows."
-    columns, rows = columns_of(table, spec, source), reading(table)
+def usable_rows(table: Table, spec: DataSpec, source: DatasetSource | None, bad: BadRows) -> Iterator[Row]:
+    """Checked rows of a table, in its order.
+
+    A bad row is an InputError, or is counted in `bad` where `spec.skip_bad_rows` is set.
+    """
+    text_column, label_column = columns_of(table, spec, source)
+
+    def check(number: int, raw: RawRow) -> Row:
+        return check_row(number, raw, text_column, label_column, spec.stars)
+
+    rows = reading(table)
     for number, raw in rows:
         try:
-            yield check_row(number, raw, *columns, spec.stars)
+            yield check(number, raw)
         except BadRow as e:
             if not spec.skip_bad_rows and not e.reason.startswith("three stars"):
-                raise InputError(
-                    _first_bad(table, number, e, rows, lambda n, r: check_row(n, r, *columns, spec.stars))
-                ) from None
+                raise InputError(_first_bad(table, number, e, rows, check)) from None
             bad.add(number, e)

@@ -6,7 +6,7 @@
 __all__ = ["Unseen", "load_unseen", "own_test"]
 
 # %% ../../nbs/data/64_unseen.ipynb #87684e5f
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -15,16 +15,16 @@ from ..base.errors import InputError
 from .classes import match_labels
 from .registry import DATASETS
 from .rows import BadRow, Row
-from .sampling import Drawn, draw
+from .sampling import Drawn, Label, check_enough, draw, draw_table, take
 from .sources import find_tables
-from .splits import _asked_for, _frame, _need, _take, draw_table
-from ..spec.run_spec import RunSpec
+from .splits import as_data_spec, frame_of
+from ..spec.run_spec import DataSpec
 
 
 # %% ../../nbs/data/64_unseen.ipynb #5a1e0356
-@dataclass
+@dataclass(frozen=True)
 class Unseen:
-    "The texts of a set that a checkpoint is judged on, and what became of the others."
+    """The texts of a set that a checkpoint is judged on, and what became of the others."""
 
     frame: pd.DataFrame  # text, label (index of the checkpoint's classes) and slice columns
     origin: str  # file or split
@@ -34,52 +34,55 @@ class Unseen:
 
 
 # %% ../../nbs/data/64_unseen.ipynb #5a1e0357
-def _leave_out(drawn: Drawn, unknown: Sequence[int | str], spec: RunSpec) -> None:
-    "Take the labels that the checkpoint does not know out of what was drawn; InputError unless the run says skip_bad_rows."
+def _leave_out(drawn: Drawn, unknown: Sequence[Label], skip_bad_rows: bool) -> None:
     for label in unknown:
         number, rows = drawn.first[label], drawn.counts.pop(label, 0)
-        if not spec.skip_bad_rows:
-            what = f"the checkpoint has no class {label!r}"
-            raise InputError(
-                f"{drawn.name}, row {number}: {what}; mend such rows, or leave them out with --skip-bad-rows"
-            )
+        if not skip_bad_rows:
+            what = f"{drawn.name}, row {number}: the checkpoint has no class {label!r}"
+            raise InputError(f"{what}; mend such rows, or leave them out with --skip-bad-rows")
         if rows:
             drawn.bad.add(number, BadRow("no class of the checkpoint", f"label {label!r}"), rows)
         drawn.kept.pop(label, None)
 
 
+# %% ../../nbs/data/64_unseen.ipynb #c476024a
+def _judged_on(drawn: Drawn, index: Mapping[Label, int], size: int | None) -> Unseen:
+    usable, dropped = drawn.counts.total(), drawn.bad.counts()
+    if not usable:
+        what = f"the checkpoint has seen all of its {drawn.leaked:,} usable texts"
+        raise InputError(f"{drawn.name}: {what}; give others")
+    check_enough(drawn.name, "test", usable, size)
+    taken, rows = take(drawn, size, set()), usable + drawn.leaked + sum(dropped.values())
+    if usable > len(taken):
+        dropped["not drawn (--test-size)"] = usable - len(taken)
+    return Unseen(frame_of(taken, index), drawn.name, rows, dropped, drawn.leaked)
+
+
 # %% ../../nbs/data/64_unseen.ipynb #5a1e0358
-def load_unseen(spec: RunSpec, classes: Sequence[str], seen: set[bytes]) -> Unseen:
-    "The test split of a set, or all of a set that has none, without texts whose leak key is in `seen`; `spec.test_size` draws from them."
-    spec = _asked_for(spec)
+def load_unseen(spec: DataSpec, classes: Sequence[str], seen: Set[bytes]) -> Unseen:
+    """The test split of a set, or all of a set that has none, without texts whose leak key is in `seen`.
+
+    `classes` are the checkpoint's; `spec.test_size` draws from what is left. Raises InputError where nothing is left,
+    too little is, or labels do not match.
+    """
+    spec = as_data_spec(spec)
     tables = find_tables(spec.dataset, spec.separator, spec.encoding)
     table = next(tables[part] for part in ("test", "validation", "all", "train") if part in tables)
     drawn = draw_table(table, spec, DATASETS.get(spec.dataset), spec.test_size, seen)
     index = match_labels(drawn.first, classes, spec, table.name)
-    _leave_out(drawn, [label for label, i in index.items() if i is None], spec)
-    usable, dropped = sum(drawn.counts.values()), drawn.bad.counts()
-    if not usable:
-        raise InputError(f"{table.name}: the checkpoint has seen all of its {drawn.leaked:,} usable texts; give others")
-    _need(table.name, "test", usable, spec.test_size)
-    rows, taken = usable + drawn.leaked + sum(dropped.values()), _take(drawn, spec.test_size, set())
-    if usable > len(taken):
-        dropped["not drawn (--test-size)"] = usable - len(taken)
-    return Unseen(
-        _frame(taken, {label: i for label, i in index.items() if i is not None}),
-        table.name,
-        rows,
-        dropped,
-        drawn.leaked,
-    )
+    _leave_out(drawn, [label for label, i in index.items() if i is None], spec.skip_bad_rows)
+    return _judged_on(drawn, {label: i for label, i in index.items() if i is not None}, spec.test_size)
 
 
 # %% ../../nbs/data/64_unseen.ipynb #5a1e0362
 def own_test(test: pd.DataFrame, whole: Unseen, size: int | None) -> Unseen:
-    "The test split that a run drew from its file, at most `size` rows of it; `whole` is what `load_unseen` found in the same file."
+    """The test split that a run drew from its file, at most `size` rows of it.
+
+    `whole` is what `load_unseen` finds in the same file. Raises InputError where the split has fewer rows than `size`.
+    """
     rows = [Row(i, text, label, {}) for i, (text, label) in enumerate(zip(test["text"], test["label"], strict=True))]
-    drawn = draw(whole.origin, rows, size, 0, set())
-    _need(whole.origin, "test", len(rows), size)
-    taken = [row.number for row in _take(drawn, size, set())]
+    check_enough(whole.origin, "test", len(rows), size)
+    taken = [row.number for row in take(draw(whole.origin, rows, size, 0, set()), size, set())]
     beside = {"in no split of the run": len(whole.frame) - len(test), "not drawn (--test-size)": len(test) - len(taken)}
     dropped = whole.dropped | {reason: n for reason, n in beside.items() if n}
     return replace(whole, frame=test.iloc[taken].reset_index(drop=True), dropped=dropped)

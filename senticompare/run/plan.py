@@ -30,7 +30,8 @@ from ..base.hub import hub_trouble
 from ..base.runtime import pick_device
 from ..base.text import slug, visible
 from ..data.cleaning import text_key
-from ..data.splits import Splits, data_fingerprint, load_splits
+from ..data.sources import data_fingerprint
+from ..data.splits import Splits, load_splits
 from ..finetune.memory_estimate import missing_package, weights_place
 from ..models.loading import cannot_load
 from ..models.registry import find_model, model_fingerprint
