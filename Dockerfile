@@ -1,7 +1,7 @@
 # docker build -t senticompare . && docker run --rm -v "$PWD/out:/work" senticompare quickstart
 FROM python:3.12-slim
 WORKDIR /app
-COPY settings.ini setup.py pyproject.toml constraints.txt README.md MANIFEST.in ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY senticompare senticompare
 COPY nbs nbs
 COPY suites suites

@@ -37,7 +37,7 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.offline: $(VENV)/bin/python settings.ini setup.py constraints.txt
+$(VENV)/.offline: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) -e ".[offline]"
 	touch $@
 
