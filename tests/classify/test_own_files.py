@@ -268,23 +268,23 @@ def test_a_living_process_keeps_its_folder(tmp_path):
 
 def test_a_text_is_a_path(place, capfd):
     """Every public entry takes the name of a folder as a text; none calls a sound checkpoint damaged."""
-    from senticompare.classify import classifier
+    from senticompare.classify import checkpoint
     from senticompare.finetune.tuned_models import load_tuned
 
     assert train("ck", "--method", "full", "--epochs", "1", "--train-size", "40", model="tiny:distilbert-base") == 0, (
         capfd.readouterr().err
     )
-    loaded = classifier.load_classifier("ck", "cpu")
-    spec, classes = classifier.read_checkpoint("ck")
-    assert classes == loaded.classes == ("bad", "good") and len(classifier.trained_on("ck")) > 4
-    assert classifier.folder_size_mb("ck") > 0 and classifier.deployed_size_mb("ck", spec) > 0
+    loaded = checkpoint.load_classifier("ck", "cpu")
+    spec, classes = checkpoint.read_checkpoint("ck")
+    assert classes == loaded.classes == ("bad", "good") and len(checkpoint.trained_on("ck")) > 4
+    assert checkpoint.folder_size_mb("ck") > 0 and checkpoint.deployed_size_mb("ck", spec) > 0
     assert load_tuned(spec, "ck/model", classes).num_labels == 2
     assert loaded.features is not None and loaded.predict_proba(["fine"], cache=str(place / "cache")).shape == (1, 2)
-    words = classifier.train_classifier(
-        spec := classifier.make_spec({"model": "majority", "method": "baseline", "dataset": "d.csv"}), _splits(spec), {}
+    words = checkpoint.train_classifier(
+        spec := checkpoint.make_spec({"model": "majority", "method": "baseline", "dataset": "d.csv"}), _splits(spec), {}
     )
     assert (
-        classifier.save_classifier(words, "words") == Path("words")
+        checkpoint.save_classifier(words, "words") == Path("words")
         and (place / "words" / "senticompare.json").is_file()
     )
 

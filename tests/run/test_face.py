@@ -77,7 +77,9 @@ def test_the_same_figures_as_the_command(frame, board, cli, tmp_path):
     frame.to_csv(tmp_path / "rows.csv", index=False)
     options = [f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items()]
     columns = ["--text-column", "review text", "--label-column", "verdict"]
-    done = cli("benchmark", "--dataset", "rows.csv", "--methods", "baseline", "--models", "majority,tfidf", *columns, *options)
+    done = cli(
+        "benchmark", "--dataset", "rows.csv", "--methods", "baseline", "--models", "majority,tfidf", *columns, *options
+    )
     assert done.returncode == 0, done.stderr
     results = sc.read_results(tmp_path / "reports" / "rows")
     theirs = read_predictions(tmp_path / "reports" / "rows", results)
