@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, nearest
 from ..base.files import atomic_path, user_path
-from ..base.workspace import workspace
 from ..base.text import slug, visible
+from ..base.workspace import workspace
 from .execute import Event, run_plan
 from .matrix import BASELINES, matrix
 from .plan import check_reports, make_plan, without_repeats

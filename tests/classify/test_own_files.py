@@ -269,7 +269,9 @@ def test_a_living_process_keeps_its_folder(tmp_path):
 def test_a_text_is_a_path(place, capfd):
     """Every public entry takes the name of a folder as a text; none calls a sound checkpoint damaged."""
     from senticompare.classify import checkpoint
+    from senticompare.classify.classifier import train_classifier
     from senticompare.finetune.tuned_models import load_tuned
+    from senticompare.spec.run_spec import make_spec
 
     assert train("ck", "--method", "full", "--epochs", "1", "--train-size", "40", model="tiny:distilbert-base") == 0, (
         capfd.readouterr().err
@@ -280,8 +282,8 @@ def test_a_text_is_a_path(place, capfd):
     assert checkpoint.folder_size_mb("ck") > 0 and checkpoint.deployed_size_mb("ck", spec) > 0
     assert load_tuned(spec, "ck/model", classes).num_labels == 2
     assert loaded.features is not None and loaded.predict_proba(["fine"], cache=str(place / "cache")).shape == (1, 2)
-    words = checkpoint.train_classifier(
-        spec := checkpoint.make_spec({"model": "majority", "method": "baseline", "dataset": "d.csv"}), _splits(spec), {}
+    words = train_classifier(
+        spec := make_spec({"model": "majority", "method": "baseline", "dataset": "d.csv"}), _splits(spec), {}
     )
     assert (
         checkpoint.save_classifier(words, "words") == Path("words")
