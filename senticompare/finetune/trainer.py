@@ -22,7 +22,7 @@ from transformers import DataCollatorWithPadding, EarlyStoppingCallback, Printer
 from ..base.errors import InputError
 from ..base.files import write_text
 from ..base.progress_channel import report_progress
-from ..base.runtime import launched, pick_device
+from ..base.runtime import launched, pick_device, quiet
 from ..data.splits import Splits
 from .adapters import Watcher, trainable_model
 from .batches import LengthBatches, examples
@@ -255,6 +255,7 @@ def _trained(spec: RunSpec, splits: Splits, work: Path, watch: Watcher | None) -
 
 
 # %% ../../nbs/finetune/40_trainer.ipynb #0a0e8e8a
+@quiet()
 def fine_tune(spec: RunSpec, splits: Splits, folder: str | Path, watch: Watcher | None = None) -> dict[str, Any]:
     """Train the run's model on its training split and save the best checkpoint in `folder`.
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..base.atomic_folders import settle, tell
 from ..base.checksums import file_sums, read_sealed, sealed, what_differs
 from ..base.files import write_text
-from ..base.runtime import launched
+from ..base.runtime import launched, quiet
 from .adapters import merged
 from ..models.loading import load_for_classification
 from ..models.registry import find_model
@@ -28,6 +28,7 @@ from ..spec.run_spec import RunSpec
 ADAPTER_FILE = "adapter_model.safetensors"
 
 
+@quiet()
 def whole_model(auto: Any, folder: str | Path, unused: str = "no such layer", **options: Any) -> Any:
     "A saved network in evaluation mode; ValueError when a weight is missing (but for layers whose name begins with `unused`) or has another shape."
     model, found = auto.from_pretrained(
@@ -54,6 +55,7 @@ def _complain(lacking: list[str]) -> None:
 
 
 # %% ../../nbs/finetune/60_tuned_models.ipynb #21ab0011
+@quiet()
 def load_tuned(
     spec: RunSpec, folder: str | Path, classes: tuple[str, ...], device: str = "cpu", merge: bool = True
 ) -> Any:

@@ -219,7 +219,7 @@ def _folder(suite: Suite, settings: dict[str, object], reports: str | Path | Non
 def _environment_kept() -> Iterator[None]:
     "The process's environment as it was, after a block that sets threads and names for the kernels."
     before = dict(os.environ)
-    os.environ.setdefault("SENTICOMPARE_COMMAND", "senticompare.compare")
+    os.environ["SENTICOMPARE_COMMAND"] = "senticompare.compare"
     try:
         yield
     finally:

@@ -12,7 +12,8 @@ from senticompare.finetune.memory_estimate import training_memory
 MEASURE = """
 import gc, json, sys, torch, psutil
 torch.set_num_threads(2)
-from senticompare import resources, tuning
+from senticompare.finetune.adapters import trainable_model
+from senticompare.measure.memory import peak_memory
 from senticompare.spec.run_spec import make_spec
 from senticompare.finetune.weight_averaging import WeightAverage
 
@@ -26,12 +27,12 @@ def step(model, texts, length):
         optimiser.zero_grad()
 
 def model_of(name):
-    return tuning.trainable_model(make_spec({"model": name, "method": sys.argv[1]}).resolved(), ("a", "b")).train()
+    return trainable_model(make_spec({"model": name, "method": sys.argv[1]}).resolved(), ("a", "b")).train()
 
 step(model_of("tiny:all-MiniLM-L6-v2"), 2, 16)
 gc.collect()
 before = psutil.Process().memory_info().rss / 1e6
-with resources.peak_memory() as peak:
+with peak_memory() as peak:
     step(model_of("all-MiniLM-L6-v2"), int(sys.argv[2]), int(sys.argv[3]))
 print("ANSWER", json.dumps({"mb": peak.rss_mb - before, "source": peak.source}))
 """

@@ -1,5 +1,6 @@
 """`import senticompare as sc`: nothing heavy until it is used, and the same figures as the command line."""
 
+import os
 import subprocess
 import sys
 
@@ -120,11 +121,12 @@ def test_mistakes_are_one_line(frame, arguments, line):
     assert "\n" not in str(refused.value) and "--" not in str(refused.value)
 
 
-def test_the_environment_stays_as_it_was(board):
+def test_the_environment_stays_as_it_was(frame, board):
     """Threads are set for the kernels; the process that asked for them keeps its own."""
-    import os
-
-    assert "SENTICOMPARE_COMMAND" not in os.environ
+    before = dict(os.environ)
+    columns = {"text_column": "review text", "label_column": "verdict"}
+    sc.compare(frame, models=["majority", "tfidf"], reports=board.folder.parent, quiet=True, **columns, **SMALL)
+    assert dict(os.environ) == before
     assert {r["provenance"]["command"] for r in board.results} == {"senticompare.compare"}
 
 
